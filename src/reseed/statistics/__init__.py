@@ -1,0 +1,1 @@
+"""Scores in, conclusions out: comparisons of training methods under a stated scope."""
