@@ -1,0 +1,46 @@
+"""Named seed streams: one for each source of variation between two retrainings."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from reseed.contracts.model import Contract
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""A seed that numpy, torch and random all take as it is. Seed 0 is a seed."""
+
+
+class SeedStream(StrEnum):
+    """A source of variation that can be varied while the others are held."""
+
+    WEIGHTS = "weights"
+    ORDER = "order"
+    AUGMENTATION = "augmentation"
+    DROPOUT = "dropout"
+    SPLIT = "split"
+
+
+DEFAULT_VARY = (SeedStream.WEIGHTS, SeedStream.ORDER, SeedStream.AUGMENTATION, SeedStream.DROPOUT)
+"""What differs from run to run unless a study says otherwise: all but the cross-validation split."""
+
+
+def seed_variable(stream: SeedStream) -> str:
+    """The environment variable that carries the seed of a stream."""
+    return f"RESEED_SEED_{stream.value.upper()}"
+
+
+class Seeds(Contract):
+    """The seeds of one job, by stream."""
+
+    weights: Seed
+    order: Seed
+    augmentation: Seed
+    dropout: Seed
+    split: Seed
+
+    def environment(self) -> dict[str, str]:
+        """The variables that hand the seeds to a container, `RESEED_SEED_WEIGHTS` and so on."""
+        return {seed_variable(stream): str(getattr(self, stream.value)) for stream in SeedStream}

@@ -1,0 +1,1 @@
+"""YAML and JSON documents, read into their contracts; mistakes are reported with their place."""
