@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,10 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from reseed.contracts.errors import InvalidDocument, UserError
+from reseed.documents.places import Location, Place, place_text, places_of
 
 Model = TypeVar("Model", bound=BaseModel)
-Location = tuple[str | int, ...]
-Place = tuple[int, int]
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -58,7 +56,7 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        places = dict(_places(node, ()))
+        places = dict(places_of(node))
         raise InvalidDocument(*_lines(path, error, places, model)) from None
 
 
@@ -107,29 +105,13 @@ def _text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read: {reason}") from None
 
 
-def _places(node: yaml.Node, location: Location) -> Iterable[tuple[Location, Place]]:
-    yield location, (node.start_mark.line + 1, node.start_mark.column + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            below = (*location, key.value)
-            yield from _places(value, below)
-            # the place of a key is where the key stands: that is what one looks for
-            yield below, (key.start_mark.line + 1, key.start_mark.column + 1)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _places(value, (*location, index))
-
-
 def _lines(
     path: Path | str, error: ValidationError, places: dict[Location, Place], model: type[BaseModel] | None
 ) -> list[str]:
     lines = []
     for detail in error.errors(include_url=False):
         location = tuple(part for part in detail["loc"] if part != "[key]")
-        known = location
-        while known not in places and known:
-            known = known[:-1]
-        place = f"{path}:{places[known][0]}:{places[known][1]}" if known in places else str(path)
+        place = place_text(path, places, location)
         key = ".".join(str(part) for part in location)
         lines.append(f"{place}: {key + ': ' if key else ''}{_rule(detail, location, model)}")
     return lines

@@ -1,0 +1,80 @@
+"""run.json: everything a stranger needs to know of one retraining of one method."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field, JsonValue
+
+from reseed.contracts.manifest import SettingValue
+from reseed.contracts.model import Contract, Sha256
+from reseed.contracts.seeds import Seeds, SeedStream
+
+
+class Program(Contract):
+    """What was executed."""
+
+    executor: str
+    algorithm: str
+    version: str
+    digest: Sha256 = Field(description="Of the image, or of the program's files and packages.")
+    image: str | None = None
+    git_commit: str | None = None
+    git_is_clean: bool | None = None
+
+
+class Hardware(Contract):
+    """The machine of the orchestrator."""
+
+    machine: str
+    system: str
+    processor: str
+    n_cpus: int
+    memory_gib: float
+    gpus: tuple[str, ...] = ()
+
+
+class TrainingData(Contract):
+    """What was learned from, and what was predicted."""
+
+    dataset: str
+    version: str
+    digest: Sha256
+
+
+class MemberRecord(Contract):
+    """One model of the ensemble."""
+
+    member: int
+    job: Sha256
+    seeds: Seeds
+    weights: dict[str, Sha256] = Field(description="SHA-256 by file of the model folder.")
+    started: datetime
+    ended: datetime
+    n_attempts: int
+    hours: float
+    gpus: int
+    peak_memory_mib: float | None = None
+    reported: dict[str, JsonValue] = Field(
+        default_factory=dict, description="The algorithm's own run.json: versions, flags, curves."
+    )
+
+
+class RunRecord(Contract):
+    """run.json."""
+
+    schema_version: str = "1.0"
+    study: str
+    study_entropy: str = Field(description="In decimal; it may exceed what JSON readers hold exactly.")
+    method: str
+    run: int
+    vary: tuple[SeedStream, ...]
+    settings: dict[str, SettingValue] = Field(description="Every setting, defaults made explicit.")
+    program: Program
+    data: TrainingData
+    members: tuple[MemberRecord, ...]
+    weights_digest: Sha256 = Field(description="Over the weights of all members.")
+    jobs: dict[str, Sha256] = Field(description="Keys of the jobs, by name.")
+    hours: float = Field(description="Sum over the training jobs.")
+    packages: dict[str, str] = Field(description="Versions of the orchestrator's Python packages.")
+    hardware: Hardware
