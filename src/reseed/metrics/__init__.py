@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: the metrics of a challenge, each defined where it is computed."""
