@@ -1,0 +1,13 @@
+"""Datasets: folders with a manifest, and the known ones that can be built anywhere."""
+
+from reseed.datasets.catalogue import KNOWN_DATASETS, build_dataset, dataset_folder, known_dataset
+from reseed.datasets.folder import check_dataset, read_dataset
+
+__all__ = [
+    "KNOWN_DATASETS",
+    "build_dataset",
+    "check_dataset",
+    "dataset_folder",
+    "known_dataset",
+    "read_dataset",
+]
