@@ -15,6 +15,9 @@ from pathlib import Path
 ROOT_VARIABLE = "RESEED_ROOT"
 """Environment variable with the root prefix; unset in a container."""
 
+TASK_VARIABLE = "RESEED_TASK"
+"""Environment variable of the evaluation container: the task, by name or by path of its file."""
+
 MEMBER_VARIABLE = "RESEED_MEMBER"
 MEMBERS_VARIABLE = "RESEED_MEMBERS"
 
@@ -99,19 +102,40 @@ class InferencePaths:
 
 
 @dataclass(frozen=True)
+class SubmissionPaths:
+    """A folder of predictions: what evaluation sees as /input, and where `predict` leaves it."""
+
+    folder: Path
+
+    @property
+    def predictions(self) -> Path:
+        """The jobs of one submission, in no order."""
+        return self.folder / "predictions.json"
+
+    def output_of(self, pk: str, relative_path: str) -> Path:
+        """One output of one job."""
+        return self.folder / pk / "output" / relative_path
+
+
+@dataclass(frozen=True)
 class EvaluationPaths:
     """The evaluation contract."""
 
     root: Path = Path("/")
 
     @property
+    def submission(self) -> SubmissionPaths:
+        """The predictions of one submission; the folder may be a symlink."""
+        return SubmissionPaths(self.root / "input")
+
+    @property
     def predictions(self) -> Path:
         """The jobs of one submission, in no order."""
-        return self.root / "input/predictions.json"
+        return self.submission.predictions
 
     def output_of(self, pk: str, relative_path: str) -> Path:
         """One output of one job."""
-        return self.root / "input" / pk / "output" / relative_path
+        return self.submission.output_of(pk, relative_path)
 
     @property
     def ground_truth(self) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from reseed.contracts.model import JOB_PK_PATTERN
 from reseed.contracts.sockets import SocketValue
 
 
@@ -14,7 +15,7 @@ class PredictionJob(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    pk: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
+    pk: str = Field(pattern=JOB_PK_PATTERN)
     inputs: tuple[SocketValue, ...]
     outputs: tuple[SocketValue, ...]
     status: str = "Succeeded"

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from reseed.contracts.model import Contract
+from reseed.contracts.model import SLUG_PATTERN, Contract
 
 SuperKind = Literal["Image", "Value", "File"]
 
@@ -15,7 +15,7 @@ SuperKind = Literal["Image", "Value", "File"]
 class Socket(Contract):
     """One input or output of an algorithm (older platforms call it interface)."""
 
-    slug: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    slug: str = Field(pattern=SLUG_PATTERN)
     title: str = ""
     kind: str = Field(description="The platform's kind, for instance Image, Segmentation, Float, Anything.")
     super_kind: SuperKind
@@ -48,7 +48,7 @@ class _PlatformModel(BaseModel):
 class SocketImage(_PlatformModel):
     """The image behind a socket value: only its name tells which case it is."""
 
-    pk: str | None = None
+    pk: int | str | None = None
     name: str
 
 

@@ -35,6 +35,12 @@ class Classification(Contract):
     maximum: float | None = Field(default=None, description="A score above this is refused.")
     reference: ReferenceTable = ReferenceTable()
 
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+        return self
+
 
 class ComparisonSettings(Contract):
     """How uncertain numbers are reported."""
