@@ -1,1 +1,67 @@
-"""The `reseed` command."""
+"""The `reseed` command: one module per command, registered here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from reseed import __version__
+from reseed.cli.compare import compare
+from reseed.cli.data import app as data
+from reseed.cli.evaluate import evaluate
+from reseed.cli.report import report
+from reseed.cli.study import PLAN_EXAMPLES, RUN_EXAMPLES, TRAIN_EXAMPLES, plan, run, train
+from reseed.contracts.errors import InfrastructureError, UserError
+
+EXIT_USER_ERROR = 2
+EXIT_INFRASTRUCTURE_ERROR = 3
+
+app = typer.Typer(
+    name="reseed",
+    help="Retrain, evaluate and compare medical-image algorithms as training methods.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=RUN_EXAMPLES)(run)
+app.command(epilog=PLAN_EXAMPLES)(plan)
+app.command(epilog=TRAIN_EXAMPLES)(train)
+app.command()(evaluate)
+app.command()(compare)
+app.command()(report)
+app.add_typer(data, name="data")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"reseed {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _reseed(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it and stop.")
+    ] = False,
+) -> None:
+    """Retrain, evaluate and compare medical-image algorithms as training methods."""
+
+
+def main() -> None:
+    """Run the command line; an error of the person's is lines on stderr, not a traceback."""
+    try:
+        app()
+    except UserError as error:
+        print(f"reseed: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except InfrastructureError as error:
+        print(f"reseed: {error}; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(EXIT_INFRASTRUCTURE_ERROR) from None
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        print(f"reseed: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_INFRASTRUCTURE_ERROR) from None

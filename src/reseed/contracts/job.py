@@ -86,7 +86,7 @@ class Attempt(Contract):
     started: datetime
     ended: datetime | None = None
     exit_code: int | None = None
-    peak_memory_mib: float | None = None
+    peak_memory_mib: float | None = Field(default=None, description="Largest resident set seen, sampled.")
     reason: str | None = Field(default=None, description="Why it ended without a result, in words.")
     fault: Literal["job", "infrastructure", "interruption"] | None = None
 

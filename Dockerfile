@@ -1,0 +1,80 @@
+# One file, three targets:
+#   algorithm    docker build --target algorithm --build-arg ALGORITHM=nodule_malignancy -t reseed/nodule_malignancy .
+#   evaluation   docker build --target evaluation -t reseed/evaluation .
+#   service      docker build --target service -t reseed/service .
+#
+# Behind a proxy that has its own certificates: --secret id=ca,src=/path/to/ca-bundle.crt
+# Where wheels are to come from a folder first: --build-context wheelhouse=/path/to/wheels
+
+# Replaced by the build context of the same name, when there is one.
+FROM scratch AS wheelhouse
+
+FROM debian:bookworm-slim AS python
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+ && apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ca-certificates python3 python3-venv \
+ && python3 -m venv /opt/venv \
+ && groupadd --gid 10001 reseed \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin reseed
+ENV PATH=/opt/venv/bin:$PATH \
+    HOME=/tmp \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY docker/pip-install /usr/local/bin/
+COPY constraints.txt /opt/reseed/
+
+FROM python AS evaluation
+COPY pyproject.toml README.md LICENSE /opt/reseed/
+COPY src /opt/reseed/src
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,from=wheelhouse,target=/wheelhouse \
+    --mount=type=secret,id=ca,required=false \
+    pip-install /opt/reseed
+COPY evaluation /opt/evaluation
+COPY --chmod=755 docker/evaluate /usr/local/bin/
+LABEL org.opencontainers.image.title="reseed evaluation" \
+      org.opencontainers.image.licenses="Apache-2.0"
+USER 10001:10001
+WORKDIR /tmp
+ENTRYPOINT ["/usr/bin/env"]
+CMD ["evaluate"]
+
+FROM python AS algorithm
+ARG ALGORITHM
+COPY algorithms/${ALGORITHM}/requirements.txt /opt/algorithm/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,from=wheelhouse,target=/wheelhouse \
+    --mount=type=secret,id=ca,required=false \
+    pip-install --requirement /opt/algorithm/requirements.txt
+COPY src/reseed/__init__.py src/reseed/py.typed /opt/algorithm/reseed/
+COPY src/reseed/contracts /opt/algorithm/reseed/contracts
+COPY algorithms/__init__.py /opt/algorithm/algorithms/
+COPY algorithms/common /opt/algorithm/algorithms/common
+COPY algorithms/${ALGORITHM} /opt/algorithm/algorithms/${ALGORITHM}
+COPY --chmod=755 docker/preprocess docker/train docker/inference /usr/local/bin/
+ENV PYTHONPATH=/opt/algorithm \
+    RESEED_ALGORITHM=${ALGORITHM}
+LABEL org.opencontainers.image.title="${ALGORITHM}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+USER 10001:10001
+WORKDIR /tmp
+ENTRYPOINT ["/usr/bin/env"]
+CMD ["inference"]
+
+FROM python AS service
+COPY pyproject.toml README.md LICENSE /opt/reseed/
+COPY src /opt/reseed/src
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,from=wheelhouse,target=/wheelhouse \
+    --mount=type=secret,id=ca,required=false \
+    pip-install "/opt/reseed[train]" \
+ && pip-install --no-deps pylidc==0.2.3
+LABEL org.opencontainers.image.title="reseed service" \
+      org.opencontainers.image.licenses="Apache-2.0"
+USER 10001:10001
+WORKDIR /workspace
+ENTRYPOINT ["reseed"]
+CMD ["--help"]

@@ -1,0 +1,238 @@
+"""`reseed run`, `plan` and `train`: a study, or parts of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from reseed.cli.summary import print_summary
+from reseed.contracts.job import JobKind, JobState
+from reseed.datasets import KNOWN_DATASETS, dataset_folder
+from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.plan import Plan, study_plan
+from reseed.orchestration.progress import StudyProgress
+from reseed.orchestration.runner import Outcome
+from reseed.orchestration.slots import n_usable_cpus
+from reseed.orchestration.state import job_record
+from reseed.orchestration.study_file import StudyContext, read_study
+from reseed.orchestration.study_folder import StudyFolder
+from reseed.orchestration.study_run import StudyRun, process_executor
+from reseed.reporting import write_report
+
+EXIT_INCOMPLETE = 1
+EXIT_INTERRUPTED = 130
+
+
+class ExecutorChoice(StrEnum):
+    """Where jobs run."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+
+
+RUN_EXAMPLES = """
+Examples: `reseed run studies/quickstart.yaml`,
+`reseed run studies/quickstart.yaml --executor docker --out /data/quickstart`,
+`reseed run studies/quickstart.yaml --dry-run`
+"""
+TRAIN_EXAMPLES = "Example: `reseed train studies/quickstart.yaml --jobs 4`"
+PLAN_EXAMPLES = """
+Examples: `reseed plan studies/quickstart.yaml`,
+`reseed plan studies/quickstart.yaml --json > plan.json`
+"""
+
+StudyArgument = Annotated[Path, typer.Argument(help="A study file, for instance studies/quickstart.yaml.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="STUDY_DIR, where results go. Default: ./<study name>.")
+]
+ExecutorOption = Annotated[
+    ExecutorChoice | None, typer.Option("--executor", help="Where jobs run. Default: the study's.")
+]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Jobs side by side. Default: one per core.")
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--datasets", help="Where datasets are kept. Default: <project>/datasets.")
+]
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option("--project", help="Folder with algorithms/ and evaluation/. Default: found."),
+]
+
+
+def run(
+    study: StudyArgument,
+    out: OutOption = None,
+    executor: ExecutorOption = None,
+    jobs: JobsOption = None,
+    datasets: DataOption = None,
+    project: ProjectOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
+) -> None:
+    """
+    Retrain, predict, score and compare every run of every method of a study.
+
+    Interrupt it, or kill it, at any moment: the same command goes on where it stopped.
+    """
+    if dry_run:
+        plan(study, out=out, executor=executor, datasets=datasets, project=project)
+        return
+    console = Console()
+    study_run, outcome = _executed(console, study, out, executor, jobs, datasets, project)
+    folder = study_run.folder
+    if outcome.is_complete:
+        print_summary(console, folder.comparisons)
+        write_report(folder.path)
+        console.print(f"\nreport: {_shown(folder.report)}", highlight=False, soft_wrap=True)
+    _leave(console, study_run, outcome)
+
+
+def train(
+    study: StudyArgument,
+    out: OutOption = None,
+    executor: ExecutorOption = None,
+    jobs: JobsOption = None,
+    datasets: DataOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """
+    Do only the preprocessing and the trainings of a study; `reseed run` does the rest later.
+    """
+    console = Console()
+    training = (JobKind.PREPROCESS, JobKind.TRAIN)
+    study_run, outcome = _executed(console, study, out, executor, jobs, datasets, project, only=training)
+    _leave(console, study_run, outcome)
+
+
+def plan(
+    study: StudyArgument,
+    out: OutOption = None,
+    executor: ExecutorOption = None,
+    datasets: DataOption = None,
+    project: ProjectOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
+) -> None:
+    """
+    Print the jobs of a study and which of them are done; does nothing else.
+    """
+    context = read_study(study, project=project)
+    folder = _study_folder(context, out)
+    place = _datasets_place(context, datasets) / context.study.dataset
+    console = Console(stderr=True)
+    if context.study.dataset in KNOWN_DATASETS and not place.exists():
+        console.print(f"dataset {context.study.dataset} is not there yet and is built now", highlight=False)
+    study_run = _study_run(console, context, folder, executor, datasets)
+    planned = study_plan(study_run.inputs)
+    if as_json:
+        typer.echo(json.dumps([job.model_dump(mode="json") for job in planned.jobs], indent=1))
+        return
+    for line in plan_lines(planned, folder):
+        typer.echo(line)
+
+
+def plan_lines(planned: Plan, folder: StudyFolder) -> list[str]:
+    """The plan as text: a line of counts, then a line per job with its key, its state and its needs."""
+    states = {job.key: job_record(folder, job).state for job in planned.jobs}
+    names = {job.key: job.name for job in planned.jobs}
+    counts = {kind: sum(job.kind is kind for job in planned.jobs) for kind in JobKind}
+    n_done = sum(state is JobState.SUCCEEDED for state in states.values())
+    lines = [
+        f"{len(planned.jobs)} jobs, {n_done} done: "
+        + ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+    ]
+    width = max(len(name) for name in names.values())
+    for job in planned.jobs:
+        needs = ", ".join(names[key] for key in job.needs[:4])
+        more = f" and {len(job.needs) - 4} more" if len(job.needs) > 4 else ""
+        after = f"  after {needs}{more}" if needs else ""
+        lines.append(f"{job.key[:12]}  {states[job.key].value:9}  {job.name:{width}}{after}".rstrip())
+    return lines
+
+
+def _executed(
+    console: Console,
+    study: Path,
+    out: Path | None,
+    executor: ExecutorChoice | None,
+    jobs: int | None,
+    datasets: Path | None,
+    project: Path | None,
+    *,
+    only: Iterable[JobKind] | None = None,
+) -> tuple[StudyRun, Outcome]:
+    context = read_study(study, project=project)
+    folder = _study_folder(context, out)
+    study_run = _study_run(console, context, folder, executor, datasets)
+    progress = StudyProgress(console, n_side_by_side=jobs or n_usable_cpus())
+    try:
+        return study_run, study_run.run(progress, n_jobs=jobs, only=only)
+    finally:
+        progress.close()
+
+
+def _study_run(
+    console: Console,
+    context: StudyContext,
+    folder: StudyFolder,
+    executor: ExecutorChoice | None,
+    datasets: Path | None,
+) -> StudyRun:
+    dataset = dataset_folder(
+        context.study.dataset,
+        root=_datasets_place(context, datasets),
+        progress=lambda line: console.print(line, highlight=False, soft_wrap=True),
+    )
+    own = process_executor(context)
+    chosen = executor or ExecutorChoice(context.study.executor)
+    return StudyRun(
+        context=context,
+        folder=folder,
+        dataset=dataset.resolve(),
+        executor=own if chosen is ExecutorChoice.PROCESS else _docker_executor(),
+        own_executor=own,
+    )
+
+
+def _docker_executor() -> Executor:
+    from reseed.orchestration.executors.docker import DockerExecutor  # noqa: PLC0415 (the SDK is an extra)
+
+    return DockerExecutor.connected()
+
+
+def _study_folder(context: StudyContext, out: Path | None) -> StudyFolder:
+    return StudyFolder((out or Path.cwd() / context.study.study).resolve())
+
+
+def _datasets_place(context: StudyContext, datasets: Path | None) -> Path:
+    return datasets or context.project.root / "datasets"
+
+
+def _leave(console: Console, study_run: StudyRun, outcome: Outcome) -> None:
+    """Say what is missing, and exit with a code that is not zero when something is."""
+    if outcome.is_complete:
+        return
+    if outcome.interrupted:
+        console.print("interrupted; the same command goes on from here", highlight=False)
+        raise typer.Exit(EXIT_INTERRUPTED)
+    console.print(
+        f"{len(outcome.failed)} jobs failed and {len(outcome.blocked)} could not be done for that; "
+        f"logs are in {_shown(study_run.folder.jobs)}/<key>/attempts; the same command tries them again",
+        style="red",
+        highlight=False,
+        soft_wrap=True,
+    )
+    raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _shown(path: Path) -> str:
+    """A path relative to the current folder where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,1 @@
+"""Plan (pure), runner, executors, provenance: retraining studies that survive interruption."""

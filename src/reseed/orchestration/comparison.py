@@ -1,0 +1,116 @@
+"""
+The comparison of a study: the metrics of every run in, comparisons.json and scores.csv out.
+
+Runs as a job of its own (`python -m reseed.orchestration.comparison`), laid out like a container:
+what to compare in /opt/ml/input/config/compare.json, results in /output.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reseed.contracts.containers import ROOT_VARIABLE
+from reseed.contracts.errors import UserError
+from reseed.contracts.files import write_json_atomically
+from reseed.contracts.metrics import Metrics
+from reseed.contracts.model import Contract
+from reseed.documents.reading import read_json
+from reseed.scoring.tables import score_table, write_score_csv
+from reseed.statistics import compare
+from reseed.statistics.result import Comparison
+from reseed.statistics.settings import Scope
+from reseed.statistics.words import summary_lines
+
+
+class CompareConfig(Contract):
+    """compare.json: what a compare job is asked for."""
+
+    study: str
+    task: str
+    title: str
+    case_noun: str
+    metrics: tuple[str, ...]
+    baseline: str
+    confidence_level: float
+    entropy: str
+    runs: tuple[tuple[str, int, str], ...]
+
+
+def study_comparison(table: pd.DataFrame, config: CompareConfig) -> dict[str, Any]:
+    """
+    Every metric of a study under every scope that its runs allow.
+
+    Parameters
+    ----------
+    table
+        The score table of all runs.
+    config
+        What to compare; its entropy seeds every bootstrap and sampled permutation, so that the
+        same scores give the same document.
+
+    Returns
+    -------
+    dict
+        comparisons.json: for each metric the summary in words and a document by scope.
+    """
+    return {
+        "schema_version": "1.0",
+        "study": config.study,
+        "task": config.task,
+        "title": config.title,
+        "case_noun": config.case_noun,
+        "baseline": config.baseline,
+        "confidence_level": config.confidence_level,
+        "metrics": [_metric_comparison(table, metric, config) for metric in config.metrics],
+    }
+
+
+def _metric_comparison(table: pd.DataFrame, metric: str, config: CompareConfig) -> dict[str, Any]:
+    n_runs = table.groupby("method")["run"].nunique()
+    if len(n_runs) < 2:
+        only = f"{n_runs.index[0]} is the only method: there is nothing to compare it with"
+        return {"metric": metric, "summary": [only], "scopes": {}}
+    scopes = list(Scope) if n_runs.min() >= 2 else [Scope.TRAINED_MODELS]
+    results = {scope.value: _compared(table, metric, scope, config) for scope in scopes}
+    return {
+        "metric": metric,
+        "summary": summary_lines(results),
+        "scopes": {scope: result.to_json() for scope, result in results.items()},
+    }
+
+
+def _compared(table: pd.DataFrame, metric: str, scope: Scope, config: CompareConfig) -> Comparison:
+    return compare(
+        table,
+        metric=metric,
+        scope=scope.value,
+        baseline=config.baseline,
+        confidence_level=config.confidence_level,
+        rng=np.random.default_rng(int(config.entropy)),
+    )
+
+
+def main(root: Path) -> None:
+    """Read what is laid out below a root, compare, and write the results."""
+    config = read_json(root / "opt/ml/input/config/compare.json", CompareConfig)
+    metrics = {
+        (method, run): read_json(root / folder.lstrip("/") / "metrics.json", Metrics)
+        for method, run, folder in config.runs
+    }
+    table = score_table(metrics)
+    write_score_csv(root / "output/scores.csv", table)
+    write_json_atomically(root / "output/comparisons.json", study_comparison(table, config))
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(os.environ.get(ROOT_VARIABLE, "/")))
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None

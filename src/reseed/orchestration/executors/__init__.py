@@ -1,0 +1,1 @@
+"""Where jobs run: each executor has the five verbs of `executor.Executor`."""

@@ -1,0 +1,293 @@
+"""
+Jobs as containers of a Docker engine: untrusted programs, one image each, no network.
+
+A container's name is made of its job's key and its attempt's number, so that an orchestrator that
+was killed at any instant finds what the one before it had started. Containers are removed only
+after their exit code and out-of-memory flag have been recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import docker.types
+import requests.exceptions
+
+from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.job import Attempt
+from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
+from reseed.orchestration.executors.host_paths import HostPaths
+from reseed.orchestration.study_folder import AttemptFolder
+from reseed.orchestration.workspace import Launch, job_environment
+
+LABEL = "org.reseed.job"
+IMAGE_PREFIX = "reseed/"
+
+_PIDS_LIMIT = 512
+_LOG_LIMIT = {"max-size": "20m", "max-file": "1"}
+_TMP_GIB = 4
+_ENGINE_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestException)
+
+
+class DockerExecutor:
+    """
+    Runs jobs as containers with the flags of docs/contracts.md.
+
+    Parameters
+    ----------
+    client
+        A client of the engine.
+    host_paths
+        What the engine's host calls the folders that this process sees.
+
+    Raises
+    ------
+    InfrastructureError
+        From every verb, when the engine does not answer.
+    """
+
+    name = "docker"
+
+    def __init__(self, client: docker.DockerClient, host_paths: HostPaths) -> None:
+        self._client = client
+        self._host_paths = host_paths
+        self._images: dict[str, Any] = {}
+
+    @classmethod
+    def connected(cls) -> DockerExecutor:
+        """
+        An executor on the engine that the docker command would use.
+
+        Raises
+        ------
+        InfrastructureError
+            When no engine answers.
+        """
+        client = _asked(docker.from_env, "the Docker engine cannot be reached")
+        _asked(client.ping, "the Docker engine does not answer")
+        return cls(client, HostPaths(_own_mounts(client)))
+
+    def code_digest(self, role: str) -> str:
+        """The image's digest, without its algorithm's prefix."""
+        return str(self._image(role).id).removeprefix("sha256:")
+
+    def image(self, role: str) -> str | None:
+        """The image of a role, pinned by digest."""
+        return f"{IMAGE_PREFIX}{role}@{self._image(role).id}"
+
+    def submit(self, launch: Launch) -> Handle:
+        """
+        Create and start a container.
+
+        Raises
+        ------
+        UserError
+            When the image would run as root.
+        InfrastructureError
+            When the engine refuses or fails.
+        """
+        image = self._image(launch.job.role)
+        user = container_user(image.attrs.get("Config") or {}, role=launch.job.role)
+        _own_writable_folders(launch, user)
+        name = container_name(launch.job.key, launch.number)
+        arguments = container_arguments(launch, image=str(image.id), user=user, host_paths=self._host_paths)
+        container = _asked(
+            lambda: self._client.containers.create(name=name, **arguments),
+            f"{launch.job.name} cannot be created",
+        )
+        _asked(container.start, f"{launch.job.name} cannot be started")
+        return {"container": str(container.id)}
+
+    def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        """The state of a container."""
+        container = self._container(attempt, folder)
+        return (
+            ProgramStatus(ProgramState.LOST)
+            if container is None
+            else program_status(container.attrs["State"])
+        )
+
+    def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        """As poll; a container that was created and never started is taken for lost."""
+        container = self._container(attempt, folder)
+        if container is None or container.attrs["State"]["Status"] == "created":
+            self.release(attempt, folder)
+            return ProgramStatus(ProgramState.LOST)
+        return program_status(container.attrs["State"])
+
+    def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:
+        """SIGTERM to checkpoint and exit, or SIGKILL."""
+        container = self._container(attempt, folder)
+        if container is not None:
+            try:
+                container.kill("SIGKILL" if force else "SIGTERM")
+            except docker.errors.APIError as error:
+                if error.status_code not in (404, 409):  # gone, or not running any more
+                    raise InfrastructureError(
+                        f"the Docker engine cannot stop {container.name}: {error}"
+                    ) from error
+
+    def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:
+        """What the container has printed, the last 1000 lines; kept as the attempt's log."""
+        container = self._container(attempt, folder)
+        if container is not None:
+            printed = _asked(lambda: container.logs(tail=1000), f"the log of {container.name} cannot be read")
+            folder.log.write_bytes(printed)
+        return folder.log.read_text(errors="replace") if folder.log.is_file() else ""
+
+    def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
+        """Remove a container whose end has been recorded."""
+        container = self._container(attempt, folder)
+        if container is not None:
+            _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+
+    def _container(self, attempt: Attempt, folder: AttemptFolder) -> Any | None:
+        key = folder.path.parent.parent.name
+        try:
+            return self._client.containers.get(container_name(key, attempt.number))
+        except docker.errors.NotFound:
+            return None
+        except _ENGINE_ERRORS as error:
+            raise InfrastructureError(f"the Docker engine does not answer: {error}") from error
+
+    def _image(self, role: str) -> Any:
+        if role not in self._images:
+            try:
+                self._images[role] = self._client.images.get(f"{IMAGE_PREFIX}{role}")
+            except docker.errors.ImageNotFound:
+                raise UserError(f"no image {IMAGE_PREFIX}{role}; build it: {build_command(role)}") from None
+            except _ENGINE_ERRORS as error:
+                raise InfrastructureError(f"the Docker engine does not answer: {error}") from error
+        return self._images[role]
+
+
+def build_command(role: str) -> str:
+    """The command that builds the image of a role."""
+    if role == "evaluation":
+        return f"docker build --target evaluation -t {IMAGE_PREFIX}evaluation ."
+    return f"docker build --target algorithm --build-arg ALGORITHM={role} -t {IMAGE_PREFIX}{role} ."
+
+
+def container_name(key: str, number: int) -> str:
+    """The name of an attempt's container."""
+    return f"reseed-{key[:20]}-{number}"
+
+
+def container_user(config: Mapping[str, Any], *, role: str) -> str:
+    """
+    The user that a container runs as: this process's, or the image's when this process is root.
+
+    Raises
+    ------
+    UserError
+        When the image sets no user, or root.
+    """
+    user = str(config.get("User") or "")
+    if user.partition(":")[0] in ("", "0", "root"):
+        raise UserError(
+            f"image {IMAGE_PREFIX}{role} must set a USER that is not root, got {user or 'none'!r}"
+        )
+    return user if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}"
+
+
+def container_arguments(launch: Launch, *, image: str, user: str, host_paths: HostPaths) -> dict[str, Any]:
+    """What `docker run` is told: the contract's sandbox, the job's folders, its seeds."""
+    job = launch.job
+    memory = int(job.resources.memory_gib * 2**30)
+    return {
+        "image": image,
+        "command": [job.command],
+        "environment": job_environment(launch),
+        "user": user,
+        "network_mode": "none",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "read_only": True,
+        "init": True,
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "shm_size": memory // 2,
+        "nano_cpus": job.resources.cpus * 10**9,
+        "pids_limit": _PIDS_LIMIT,
+        "ulimits": [
+            docker.types.Ulimit(name="nofile", soft=4096, hard=4096),
+            docker.types.Ulimit(name="core", soft=0, hard=0),
+        ],
+        "tmpfs": {"/tmp": f"rw,nosuid,nodev,mode=1777,size={_TMP_GIB}g"},  # noqa: S108 (the container's)
+        "mounts": [
+            docker.types.Mount(
+                target=mount.target,
+                source=str(host_paths.on_host(mount.source)),
+                type="bind",
+                read_only=not mount.writable,
+            )
+            for mount in launch.mounts
+        ],
+        "device_requests": _device_requests(launch.gpus),
+        "log_config": docker.types.LogConfig(type="json-file", config=_LOG_LIMIT),
+        "labels": {LABEL: job.key, f"{LABEL}.name": job.name},
+        "working_dir": "/tmp",  # noqa: S108 (the container's)
+    }
+
+
+def program_status(state: Mapping[str, Any]) -> ProgramStatus:
+    """
+    Map `docker inspect`'s State; an unknown status is an error, not "done".
+
+    Raises
+    ------
+    InfrastructureError
+        When the engine reports a status that is not known.
+    """
+    match state:
+        case {"Status": "created" | "running" | "paused" | "restarting" | "removing"}:
+            return ProgramStatus(ProgramState.RUNNING)
+        case {"Status": "exited" | "dead", "ExitCode": int(code)}:
+            return ProgramStatus(
+                ProgramState.EXITED, exit_code=code, out_of_memory=bool(state.get("OOMKilled"))
+            )
+    raise InfrastructureError(f"unknown docker state: {dict(state)}")
+
+
+def _device_requests(gpus: tuple[int, ...]) -> list[Any]:
+    if not gpus:
+        return []
+    return [docker.types.DeviceRequest(device_ids=[str(gpu) for gpu in gpus], capabilities=[["gpu"]])]
+
+
+def _own_writable_folders(launch: Launch, user: str) -> None:
+    """Let the container's user write where it must; only root can, and only root needs to."""
+    if os.getuid() != 0:
+        return
+    name, _, group = user.partition(":")
+    if not name.isdigit():
+        raise UserError(f"{launch.job.name}: the image's USER must be a number, got {user!r}")
+    for mount in launch.mounts:
+        if mount.writable:
+            for path in (mount.source, *mount.source.rglob("*")):
+                shutil.chown(path, int(name), int(group) if group.isdigit() else int(name))
+
+
+def _own_mounts(client: docker.DockerClient) -> list[tuple[Path, Path]]:
+    """(here, on the host) of every mount of the container that this process runs in, if it does."""
+    hostname = os.uname().nodename
+    if not Path("/.dockerenv").exists():
+        return []
+    try:
+        mounts = client.containers.get(hostname).attrs["Mounts"]
+    except docker.errors.NotFound:
+        return []
+    return [(Path(mount["Destination"]), Path(mount["Source"])) for mount in mounts]
+
+
+def _asked(question: Callable[[], Any], complaint: str) -> Any:
+    try:
+        return question()
+    except _ENGINE_ERRORS as error:
+        raise InfrastructureError(f"{complaint}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,70 @@
+"""What every executor can do: submit, poll, cancel, logs, reconcile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from reseed.contracts.job import Attempt
+from reseed.orchestration.study_folder import AttemptFolder
+from reseed.orchestration.workspace import Launch
+
+Handle = dict[str, str | int | float]
+
+
+class ProgramState(StrEnum):
+    """What is known of a started program."""
+
+    RUNNING = "running"
+    EXITED = "exited"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class ProgramStatus:
+    """
+    A program's state, and how it ended.
+
+    LOST means that it is not running and nobody saw it exit: it was killed from outside, or the
+    machine stopped. It is never taken for done.
+    """
+
+    state: ProgramState
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    peak_memory_mib: float | None = None
+
+
+class Executor(Protocol):
+    """
+    Starts programs and finds them again, also after the orchestrator was killed.
+
+    `name` is what a study file and state.json call it.
+    """
+
+    name: str
+
+    def code_digest(self, role: str) -> str:
+        """Digest of the image, or of the files and packages, that a role would run."""
+
+    def image(self, role: str) -> str | None:
+        """The image of a role, pinned; None for a plain process."""
+
+    def submit(self, launch: Launch) -> Handle:
+        """Start a prepared attempt."""
+
+    def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        """The state of an attempt that this orchestrator started."""
+
+    def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:
+        """Ask the program to checkpoint and exit, or end it."""
+
+    def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:
+        """What the program has printed so far."""
+
+    def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        """The state of an attempt that an earlier orchestrator started, or was about to start."""
+
+    def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
+        """Forget an attempt whose end has been recorded: reap it, remove its container."""

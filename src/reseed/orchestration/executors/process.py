@@ -1,0 +1,213 @@
+"""
+Jobs as plain processes of this machine. Needs nothing but Python; for trusted programs only.
+
+Each job is a process group of its own, started by a shell that writes the exit code to a file as
+its last act. So a job outlives a killed orchestrator, and the next one reads how it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from reseed.contracts.containers import ROOT_VARIABLE
+from reseed.contracts.digests import digest_by_file, document_digest
+from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.job import Attempt
+from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
+from reseed.orchestration.executors.memory import MemorySamples
+from reseed.orchestration.plan import COMPARISON, EVALUATION
+from reseed.orchestration.project import Algorithm, Project
+from reseed.orchestration.study_folder import AttemptFolder
+from reseed.orchestration.workspace import Launch, job_environment
+
+# $0 is the file of the exit code. The trap lets the shell outlive a SIGTERM to its group, so that
+# it can write down how the program took it.
+_SHELL = 'trap : TERM INT; "$@"; code=$?; printf %d "$code" >"$0.tmp" && mv "$0.tmp" "$0"'
+
+_NOT_CODE = ("__pycache__", "README.md", ".DS_Store")
+_LIBRARIES = ("numpy", "scipy", "pandas", "SimpleITK", "torch", "pydantic", "nnunetv2")
+_TAIL_BYTES = 1 << 16
+_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+
+
+class ProcessExecutor:
+    """Runs the programs of a project folder with this Python."""
+
+    name = "process"
+
+    def __init__(self, project: Project, algorithms: dict[str, Algorithm]) -> None:
+        self._project = project
+        self._algorithms = algorithms
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._memory = MemorySamples()
+
+    def code_digest(self, role: str) -> str:
+        """Digest over the role's source files and the versions of what they import."""
+        return document_digest({"files": self._source_digests(role), "versions": library_versions()})
+
+    def image(self, role: str) -> str | None:  # noqa: ARG002 (a process has no image)
+        """None: there is no image."""
+        return None
+
+    def submit(self, launch: Launch) -> Handle:
+        """
+        Start a program with its root prefix.
+
+        Raises
+        ------
+        InfrastructureError
+            When the machine cannot start another process.
+        """
+        _link_mounts(launch)
+        root = str(launch.folder.root)
+        command, folder = self._command(launch)
+        environment = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
+        environment |= job_environment(launch, root=root)
+        environment |= {ROOT_VARIABLE: root, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu) for gpu in launch.gpus)
+        try:
+            with launch.folder.log.open("wb") as log:
+                child = subprocess.Popen(
+                    ["/bin/sh", "-c", _SHELL, str(launch.folder.exit_code), *command],
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise InfrastructureError(f"{launch.job.name} cannot be started: {error}") from error
+        self._children[child.pid] = child
+        return {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
+
+    def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        """The state of a child of ours."""
+        pid = int(attempt.handle["pid"])
+        child = self._children.get(pid)
+        if child is None:
+            return self.reconcile(attempt, folder)
+        if child.poll() is None:
+            self._memory.sample(pid)
+            return ProgramStatus(ProgramState.RUNNING)
+        del self._children[pid]
+        return _ended(folder, peak_memory_mib=self._memory.peak_mib(pid))
+
+    def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        """The state of a program that an earlier orchestrator started, or was about to start."""
+        if _process(attempt, folder) is not None:
+            return ProgramStatus(ProgramState.RUNNING)
+        return _ended(folder)
+
+    def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:
+        """Signal the program's group: SIGTERM to checkpoint and exit, or SIGKILL."""
+        process = _process(attempt, folder)
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
+
+    def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:  # noqa: ARG002 (one file an attempt)
+        """What the program has printed so far."""
+        return log_tail(folder.log)
+
+    def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
+        """Nothing is left of a process once it is reaped."""
+
+    def _command(self, launch: Launch) -> tuple[list[str], Path]:
+        role = launch.job.role
+        if role == EVALUATION:
+            return [sys.executable, str(self._project.evaluation_program)], self._project.root
+        if role == COMPARISON:
+            return [sys.executable, "-m", "reseed.orchestration.comparison"], self._project.root
+        algorithm = self._algorithm(role)
+        return [sys.executable, "-m", algorithm.module(launch.job.command)], algorithm.package_root
+
+    def _source_digests(self, role: str) -> dict[str, str]:
+        package = Path(__file__).parents[2]
+        if role in (EVALUATION, COMPARISON):
+            parts = [
+                package / part for part in ("contracts", "documents", "metrics", "statistics", "scoring")
+            ]
+            own = {"evaluate.py": document_digest(self._project.evaluation_program.read_text())}
+            if role == COMPARISON:
+                own = {
+                    "comparison.py": document_digest((package / "orchestration/comparison.py").read_text())
+                }
+        else:
+            folder = self._algorithm(role).folder
+            parts, own = [package / "contracts", folder, folder.parent / "common"], {}
+        for part in parts:
+            digests = digest_by_file(part, skip=_NOT_CODE)
+            own |= {f"{part.name}/{path}": digest for path, digest in digests.items()}
+        return own
+
+    def _algorithm(self, role: str) -> Algorithm:
+        if role not in self._algorithms:
+            raise UserError(f"no algorithm {role!r} in this study")
+        return self._algorithms[role]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a result."""
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for library in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[library] = importlib.metadata.version(library)
+    return versions
+
+
+def log_tail(path: Path) -> str:
+    """The last 64 KiB of a log file; empty when there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        stream.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
+        return stream.read().decode(errors="replace")
+
+
+def _link_mounts(launch: Launch) -> None:
+    """Lay the mounts out below the root prefix; parents come before what lies below them."""
+    shutil.rmtree(launch.folder.root, ignore_errors=True)
+    for mount in launch.mounts:
+        link = launch.folder.root / mount.target.lstrip("/")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(mount.source.resolve(), target_is_directory=True)
+
+
+def _process(attempt: Attempt, folder: AttemptFolder) -> psutil.Process | None:
+    """
+    The attempt's process when it still runs.
+
+    A pid alone may have been given to another process since; and an orchestrator killed between
+    starting a job and noting its pid has left no pid: then the command line tells, which holds
+    the path of the exit code file.
+    """
+    if "pid" in attempt.handle:
+        try:
+            process = psutil.Process(int(attempt.handle["pid"]))
+            same = process.create_time() == float(attempt.handle["created"])
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
+    for process in psutil.process_iter(["cmdline"]):
+        if str(folder.exit_code) in (process.info["cmdline"] or ())[:4]:
+            return process
+    return None
+
+
+def _ended(folder: AttemptFolder, *, peak_memory_mib: float | None = None) -> ProgramStatus:
+    try:
+        code = int(folder.exit_code.read_text())
+    except (FileNotFoundError, ValueError):
+        return ProgramStatus(ProgramState.LOST, peak_memory_mib=peak_memory_mib)
+    return ProgramStatus(ProgramState.EXITED, exit_code=code, peak_memory_mib=peak_memory_mib)

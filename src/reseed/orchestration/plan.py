@@ -1,0 +1,237 @@
+"""The plan of a study: a pure function from what is asked for to a graph of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import yaml
+
+from reseed.contracts.containers import MEMBER_VARIABLE, MEMBERS_VARIABLE, member_folder
+from reseed.contracts.digests import canonical_json, document_digest
+from reseed.contracts.job import InputFolder, Job, JobKind, OutputFolder
+from reseed.contracts.manifest import AlgorithmManifest, Resources, SettingValue, Stage, setting_text
+from reseed.contracts.study import Study
+from reseed.contracts.task import Task
+from reseed.orchestration.seeds import job_seeds
+
+EVALUATION = "evaluation"
+COMPARISON = "comparison"
+TASK_CONFIG = "task.yaml"
+COMPARE_CONFIG = "compare.json"
+
+_KEY_FIELDS = ("kind", "role", "command", "code", "settings", "environment", "config", "inputs", "outputs")
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """
+    All that decides a plan.
+
+    Parameters
+    ----------
+    study, task
+        As read from their files.
+    manifests
+        By algorithm name.
+    algorithm_of
+        Algorithm name by method.
+    dataset_digest
+        Of a folder of the dataset: `training`, `test/cases`, `test/reference`.
+    code_digest
+        Of the program of a role: an algorithm's name, `evaluation` or `comparison`.
+    """
+
+    study: Study
+    task: Task
+    manifests: dict[str, AlgorithmManifest]
+    algorithm_of: dict[str, str]
+    dataset_digest: Callable[[str], str]
+    code_digest: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a study, each after the jobs it needs, and no job twice."""
+
+    jobs: tuple[Job, ...]
+
+    def by_key(self) -> dict[str, Job]:
+        """Jobs by key."""
+        return {job.key: job for job in self.jobs}
+
+    def of_kind(self, *kinds: JobKind) -> Plan:
+        """The part of the plan that does these kinds of job."""
+        return Plan(tuple(job for job in self.jobs if job.kind in kinds))
+
+    def leading_to(self, wanted: Iterable[str]) -> Plan:
+        """The part of the plan that these jobs, by key, depend on, and themselves."""
+        needed = set(wanted)
+        for job in reversed(self.jobs):
+            if job.key in needed:
+                needed.update(job.needs)
+        return Plan(tuple(job for job in self.jobs if job.key in needed))
+
+
+Settings = dict[str, SettingValue]
+
+
+def method_settings(inputs: PlanInputs, method: str, *, stage: Stage | None = None) -> Settings:
+    """Every setting of a method, the profile's and the algorithm's defaults made explicit."""
+    spec = inputs.study.methods[method]
+    manifest = inputs.manifests[inputs.algorithm_of[method]]
+    profile = manifest.profiles[spec.profile] if spec.profile else {}
+    return manifest.resolved_settings({**profile, **spec.settings}, stage=stage)
+
+
+def study_plan(inputs: PlanInputs) -> Plan:
+    """The whole plan: preprocess, train, predict and score every run of every method, then compare."""
+    jobs: dict[str, Job] = {}
+    scores = []
+    for method in inputs.study.methods:
+        preprocess = _preprocess_job(inputs, method)
+        jobs.setdefault(preprocess.key, preprocess)
+        for run in range(inputs.study.n_runs(method)):
+            members = [
+                _train_job(inputs, method=method, run=run, member=member, preprocess=preprocess)
+                for member in range(inputs.study.members)
+            ]
+            predict = _predict_job(inputs, method=method, run=run, members=members)
+            score = _score_job(inputs, method=method, run=run, predict=predict)
+            scores.append(score)
+            for job in (*members, predict, score):
+                jobs.setdefault(job.key, job)
+    compare = _compare_job(inputs, scores)
+    jobs[compare.key] = compare
+    return Plan(tuple(jobs.values()))
+
+
+def _preprocess_job(inputs: PlanInputs, method: str) -> Job:
+    manifest = inputs.manifests[inputs.algorithm_of[method]]
+    return _keyed(
+        name=f"preprocess/{method}",
+        kind=JobKind.PREPROCESS,
+        method=method,
+        role=manifest.algorithm,
+        command="preprocess",
+        code=inputs.code_digest(manifest.algorithm),
+        settings=_texts(method_settings(inputs, method, stage="preprocess")),
+        inputs=(InputFolder(target="/opt/ml/input/data/training", path="training"),),
+        outputs=(OutputFolder(target="/opt/ml/output/data", name=""),),
+        resources=manifest.preprocess,
+        data=inputs.dataset_digest("training"),
+    )
+
+
+def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, preprocess: Job) -> Job:
+    manifest = inputs.manifests[inputs.algorithm_of[method]]
+    seeds = job_seeds(inputs.study, method=method, run=run, member=member)
+    return _keyed(
+        name=f"train/{method}/run-{run}/member-{member}",
+        kind=JobKind.TRAIN,
+        method=method,
+        run=run,
+        member=member,
+        role=manifest.algorithm,
+        command="train",
+        code=inputs.code_digest(manifest.algorithm),
+        settings=_texts(method_settings(inputs, method, stage="train")),
+        environment={
+            **seeds.environment(),
+            MEMBER_VARIABLE: str(member),
+            MEMBERS_VARIABLE: str(inputs.study.members),
+        },
+        inputs=(InputFolder(target="/opt/ml/input/data/preprocessed", job=preprocess.key),),
+        outputs=(
+            OutputFolder(target="/opt/ml/model", name="model"),
+            OutputFolder(target="/opt/ml/output/data", name="data"),
+        ),
+        has_checkpoints=True,
+        needs=(preprocess.key,),
+        resources=manifest.train,
+    )
+
+
+def _predict_job(inputs: PlanInputs, *, method: str, run: int, members: list[Job]) -> Job:
+    manifest = inputs.manifests[inputs.algorithm_of[method]]
+    return _keyed(
+        name=f"predict/{method}/run-{run}",
+        kind=JobKind.PREDICT,
+        method=method,
+        run=run,
+        role=manifest.algorithm,
+        command="inference",
+        code=inputs.code_digest(manifest.algorithm),
+        settings=_texts(method_settings(inputs, method, stage="inference")),
+        inputs=(
+            InputFolder(target="/input", path="test/cases"),
+            *(
+                InputFolder(target=f"/opt/ml/model/{member_folder(number)}", job=job.key, path="model")
+                for number, job in enumerate(members)
+            ),
+        ),
+        outputs=(OutputFolder(target="/output", name=""),),
+        needs=tuple(job.key for job in members),
+        resources=manifest.inference,
+        data=inputs.dataset_digest("test/cases"),
+    )
+
+
+def _score_job(inputs: PlanInputs, *, method: str, run: int, predict: Job) -> Job:
+    return _keyed(
+        name=f"score/{method}/run-{run}",
+        kind=JobKind.SCORE,
+        method=method,
+        run=run,
+        role=EVALUATION,
+        command="evaluate",
+        code=inputs.code_digest(EVALUATION),
+        config={TASK_CONFIG: yaml.safe_dump(inputs.task.model_dump(mode="json"), sort_keys=False)},
+        inputs=(
+            InputFolder(target="/input", job=predict.key),
+            InputFolder(target="/opt/ml/input/data/ground_truth", path="test/reference"),
+        ),
+        outputs=(OutputFolder(target="/output", name=""),),
+        needs=(predict.key,),
+        resources=Resources(memory_gib=2.0, timeout_s=1800),
+        data=inputs.dataset_digest("test/reference"),
+    )
+
+
+def _compare_job(inputs: PlanInputs, scores: list[Job]) -> Job:
+    study = inputs.study
+    settings = {
+        "study": study.study,
+        "task": inputs.task.task,
+        "title": inputs.task.title,
+        "case_noun": inputs.task.case_noun,
+        "metrics": list(study.compare.metrics or inputs.task.metrics),
+        "baseline": study.baseline,
+        "confidence_level": study.compare.confidence_level,
+        "entropy": str(study.entropy),
+        "runs": [[job.method, job.run, f"/input/{job.key}"] for job in scores],
+    }
+    return _keyed(
+        name="compare",
+        kind=JobKind.COMPARE,
+        role=COMPARISON,
+        command="compare",
+        code=inputs.code_digest(COMPARISON),
+        config={COMPARE_CONFIG: canonical_json(settings)},
+        inputs=tuple(InputFolder(target=f"/input/{job.key}", job=job.key) for job in scores),
+        outputs=(OutputFolder(target="/output", name=""),),
+        needs=tuple(job.key for job in scores),
+        resources=Resources(memory_gib=4.0, timeout_s=3600),
+    )
+
+
+def _texts(settings: Settings) -> dict[str, str]:
+    return {key: setting_text(value) for key, value in settings.items()}
+
+
+def _keyed(*, data: str | None = None, **fields: object) -> Job:
+    """A job with its key: the digest of all that decides its result, and of nothing else."""
+    unkeyed = Job.model_validate({"key": "0" * 64, **fields})
+    deciding = unkeyed.model_dump(mode="json", include=set(_KEY_FIELDS))
+    key = document_digest({**deciding, "data": data})
+    return unkeyed.model_copy(update={"key": key})

@@ -1,0 +1,137 @@
+"""What a person sees while a study runs: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from statistics import median
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from reseed.contracts.job import Job, JobKind, JobRecord, JobState
+from reseed.orchestration.plan import Plan
+
+_PLAIN_INTERVAL_S = 10.0
+
+
+class StudyProgress:
+    """
+    Listens to a runner and tells a console: jobs done, running, and the time left.
+
+    The time left is the work left at the median duration of each kind of job so far, over the
+    jobs that run side by side.
+    """
+
+    def __init__(self, console: Console, *, n_side_by_side: int) -> None:
+        self._console = console
+        self._n_side_by_side = n_side_by_side
+        self._total: Counter[JobKind] = Counter()
+        self._done: Counter[JobKind] = Counter()
+        self._running: dict[str, JobKind] = {}
+        self._durations_s: dict[JobKind, list[float]] = {kind: [] for kind in JobKind}
+        self._started_at = self._told_at = time.monotonic()
+        self._bars = _bars(console) if console.is_terminal else None
+        self._bar: TaskID | None = None
+
+    def begun(self, plan: Plan, records: Mapping[str, JobRecord]) -> None:
+        """Count what is to do and what earlier commands have done."""
+        self._total = Counter(job.kind for job in plan.jobs)
+        done = [job for job in plan.jobs if records[job.key].state is JobState.SUCCEEDED]
+        self._done = Counter(job.kind for job in done)
+        for job in done:
+            self._note_duration(job, records[job.key])
+        if self._bars is not None:
+            self._bar = self._bars.add_task("", total=len(plan.jobs), completed=len(done), left="")
+            self._bars.start()
+        kept = f"; {len(done)} kept from before" if done else ""
+        self._console.print(
+            f"{len(plan.jobs)} jobs, {self._n_side_by_side} side by side{kept}", highlight=False
+        )
+
+    def started(self, job: Job, *, adopted: bool) -> None:
+        """A job runs."""
+        self._running[job.key] = job.kind
+        if adopted:
+            self._console.print(f"{job.name}: still running from before, taken over", highlight=False)
+
+    def ended(self, job: Job, record: JobRecord, log_tail: str) -> None:
+        """Count a success; show why a job has none, with its log's last lines."""
+        self._running.pop(job.key, None)
+        attempt = record.last
+        if record.state is JobState.SUCCEEDED:
+            self._done[job.kind] += 1
+            self._note_duration(job, record)
+            if self._bars is not None and self._bar is not None:
+                self._bars.advance(self._bar)
+            return
+        reason = attempt.reason if attempt else None
+        if record.state is JobState.FAILED:
+            self._console.print(f"{job.name}: failed: {reason}", style="red", highlight=False, markup=False)
+            for line in log_tail.splitlines():
+                self._console.print(f"    {line}", style="dim", highlight=False, markup=False)
+        else:
+            self._console.print(
+                f"{job.name}: {reason}; goes back to the queue", highlight=False, markup=False
+            )
+
+    def tick(self) -> None:
+        """Refresh the bar, or say a line now and then."""
+        if self._bars is not None and self._bar is not None:
+            self._bars.update(self._bar, description=self._counts(), left=self._time_left())
+        elif time.monotonic() - self._told_at > _PLAIN_INTERVAL_S:
+            self._told_at = time.monotonic()
+            self._console.print(f"{self._counts()}   {self._time_left()}", highlight=False)
+
+    def close(self) -> None:
+        """Stop drawing, and say what was done."""
+        if self._bars is not None:
+            self._bars.stop()
+        elapsed = duration_text(time.monotonic() - self._started_at)
+        self._console.print(f"{self._counts()}   {elapsed}", highlight=False)
+
+    def _counts(self) -> str:
+        parts = [
+            f"{kind.value} {self._done[kind]}/{self._total[kind]}" for kind in JobKind if self._total[kind]
+        ]
+        running = f"   {len(self._running)} running" if self._running else ""
+        return "   ".join(parts) + running
+
+    def _time_left(self) -> str:
+        left_s = 0.0
+        for kind in JobKind:
+            n_left = self._total[kind] - self._done[kind]
+            if n_left and not self._durations_s[kind]:
+                if kind in (JobKind.PREPROCESS, JobKind.TRAIN):
+                    return "time left: not known yet"
+                continue
+            left_s += n_left * median(self._durations_s[kind]) if n_left else 0.0
+        return f"about {duration_text(left_s / self._n_side_by_side)} left"
+
+    def _note_duration(self, job: Job, record: JobRecord) -> None:
+        attempt = record.last
+        if attempt is not None and attempt.ended is not None:
+            self._durations_s[job.kind].append((attempt.ended - attempt.started).total_seconds())
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as one says it: 42 s, 3 min 12 s, 5 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[left]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )

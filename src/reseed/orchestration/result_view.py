@@ -1,0 +1,85 @@
+"""Keeps what a person looks at, runs/ and comparisons.json, in step with the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reseed.contracts.dataset import DatasetManifest
+from reseed.contracts.files import write_json_atomically
+from reseed.contracts.job import Job, JobKind, JobRecord, JobState
+from reseed.documents.reading import json_document
+from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.plan import Plan, PlanInputs
+from reseed.orchestration.provenance import Surroundings, run_record
+from reseed.orchestration.results import reveal_run, show_comparison, show_run
+from reseed.orchestration.runner import Listener
+from reseed.orchestration.state import job_record
+from reseed.orchestration.study_folder import StudyFolder
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """A listener that shows each result as soon as it is there, and passes everything on."""
+
+    study: StudyFolder
+    dataset: DatasetManifest
+    executor: Executor
+    inputs: PlanInputs
+    plan: Plan
+    around: Surroundings
+    listener: Listener
+
+    def begun(self, plan: Plan, records: Mapping[str, JobRecord]) -> None:
+        """Show what an earlier command finished but was killed before showing."""
+        self.listener.begun(plan, records)
+        for job in plan.jobs:
+            if records[job.key].state is JobState.SUCCEEDED:
+                self._show(job)
+
+    def started(self, job: Job, *, adopted: bool) -> None:
+        """Pass on."""
+        self.listener.started(job, adopted=adopted)
+
+    def ended(self, job: Job, record: JobRecord, log_tail: str) -> None:
+        """Pass on, and show a result."""
+        self.listener.ended(job, record, log_tail)
+        if record.state is JobState.SUCCEEDED:
+            self._show(job)
+
+    def tick(self) -> None:
+        """Pass on."""
+        self.listener.tick()
+
+    def _show(self, job: Job) -> None:
+        if job.kind is JobKind.COMPARE:
+            show_comparison(self.study, job)
+        elif job.kind is JobKind.SCORE and job.method is not None and job.run is not None:
+            self._show_run(job.method, job.run)
+
+    def _show_run(self, method: str, run: int) -> None:
+        jobs = [job for job in self.plan.jobs if job.method == method and job.run == run]
+        if _jobs_shown(self.study.run(method, run)) == {job.name: job.key for job in jobs}:
+            return
+        records = {job.key: job_record(self.study, job) for job in jobs}
+        if any(record.state is not JobState.SUCCEEDED for record in records.values()):
+            return
+        record = run_record(
+            self.inputs,
+            jobs=jobs,
+            records=records,
+            study=self.study,
+            dataset=self.dataset,
+            executor=self.executor,
+            around=self.around,
+        )
+        building = show_run(self.study, method=method, run=run, jobs=jobs)
+        write_json_atomically(building / "run.json", record)
+        reveal_run(self.study, building, method=method, run=run)
+
+
+def _jobs_shown(folder: Path) -> object:
+    """Keys by job name of the run that a folder shows; None when it shows none."""
+    path = folder / "run.json"
+    return json_document(path).get("jobs") if path.is_file() else None

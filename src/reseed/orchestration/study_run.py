@@ -1,0 +1,174 @@
+"""A whole study: from its file to a folder of results, on one machine."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from reseed.contracts.dataset import DatasetManifest
+from reseed.contracts.errors import UserError
+from reseed.contracts.files import write_bytes_atomically, write_json_atomically
+from reseed.contracts.job import Job, JobKind
+from reseed.datasets import read_dataset
+from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.executors.process import ProcessExecutor
+from reseed.orchestration.plan import COMPARISON, PlanInputs, study_plan
+from reseed.orchestration.provenance import surroundings
+from reseed.orchestration.result_view import ResultView
+from reseed.orchestration.results import complete_output
+from reseed.orchestration.runner import Listener, Outcome, Runner
+from reseed.orchestration.slots import Slots, n_nvidia_gpus, n_usable_cpus
+from reseed.orchestration.state import exclusive
+from reseed.orchestration.study_file import StudyContext
+from reseed.orchestration.study_folder import StudyFolder
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """
+    A study with its place, its data and its executors.
+
+    Parameters
+    ----------
+    context
+        The study file and what it names.
+    folder
+        STUDY_DIR.
+    dataset
+        The dataset folder.
+    executor
+        Runs the algorithms and the evaluation; the comparison is our own code and always a
+        plain process.
+    """
+
+    context: StudyContext
+    folder: StudyFolder
+    dataset: Path
+    executor: Executor
+    own_executor: Executor
+    manifest: DatasetManifest = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the dataset's manifest; refuse a dataset of another task."""
+        object.__setattr__(self, "manifest", read_dataset(self.dataset))
+        if self.context.study.task not in self.manifest.tasks:
+            tasks = ", ".join(self.manifest.tasks)
+            raise UserError(f"dataset {self.dataset}: made for {tasks}, not for {self.context.study.task!r}")
+
+    @property
+    def inputs(self) -> PlanInputs:
+        """All that decides the plan."""
+        context = self.context
+        return PlanInputs(
+            study=context.study,
+            task=context.task,
+            manifests={name: found.manifest for name, found in context.algorithms.items()},
+            algorithm_of=context.algorithm_of,
+            dataset_digest=lambda folder: self.manifest.digest(f"{folder}/"),
+            code_digest=_remembered(self._code_digest),
+        )
+
+    def executor_for(self, job: Job) -> Executor:
+        """The executor of a job."""
+        return self.own_executor if job.role == COMPARISON else self.executor
+
+    def _code_digest(self, role: str) -> str:
+        return (self.own_executor if role == COMPARISON else self.executor).code_digest(role)
+
+    def run(
+        self, listener: Listener, *, n_jobs: int | None = None, only: Iterable[JobKind] | None = None
+    ) -> Outcome:
+        """
+        Take the study to its end, or its first kinds of job to theirs.
+
+        Parameters
+        ----------
+        listener
+            Told of every job.
+        n_jobs
+            Jobs side by side; the number of cores when not given.
+        only
+            The kinds of job to do, all when not given.
+
+        Raises
+        ------
+        UserError
+            When the folder belongs to another study, or another orchestrator is at work there.
+        """
+        inputs = self.inputs
+        whole = study_plan(inputs)
+        plan = whole if only is None else whole.of_kind(*only)
+        self._claim()
+        with exclusive(self.folder), _stop_on_signals() as stop:
+            write_json_atomically(self.folder.plan, [job.model_dump(mode="json") for job in whole.jobs])
+            around = surroundings(self.context.project.root)
+            view = ResultView(
+                study=self.folder,
+                dataset=self.manifest,
+                executor=self.executor,
+                inputs=inputs,
+                plan=whole,
+                around=around,
+                listener=listener,
+            )
+            runner = Runner(
+                plan=plan,
+                study=self.folder,
+                dataset=self.dataset,
+                executor_for=self.executor_for,
+                complete=lambda job, output: complete_output(
+                    job, output, task=self.context.task, dataset=self.dataset
+                ),
+                slots=Slots(n_jobs or n_usable_cpus(), tuple(range(n_nvidia_gpus()))),
+                listener=view,
+                stop_requested=stop.is_set,
+            )
+            return runner.run()
+
+    def _claim(self) -> None:
+        """Make the study folder ours, or refuse what is somebody else's."""
+        folder = self.folder
+        if folder.path.exists() and not folder.path.is_dir():
+            raise UserError(f"{folder.path}: is a file; name a folder with --out")
+        if folder.path.is_dir() and any(folder.path.iterdir()) and not folder.study.is_file():
+            raise UserError(f"{folder.path}: holds something that is not a study; name another with --out")
+        content = self.context.path.read_bytes()
+        if not folder.study.is_file() or folder.study.read_bytes() != content:
+            write_bytes_atomically(folder.study, content)
+
+
+def process_executor(context: StudyContext) -> ProcessExecutor:
+    """Plain processes of this machine, for the algorithms of a study."""
+    return ProcessExecutor(context.project, context.algorithms)
+
+
+def _remembered(answer: Callable[[str], str]) -> Callable[[str], str]:
+    """A function of one name that is asked once for each: a plan asks for every job."""
+    return functools.cache(answer)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second interrupts at once."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

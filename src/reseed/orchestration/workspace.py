@@ -1,0 +1,187 @@
+"""The folder of an attempt: what a job finds when it starts, and what is kept when it has ended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from reseed.contracts.errors import JobFailed
+from reseed.contracts.files import sync_folder, write_text_atomically
+from reseed.contracts.job import Job
+from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
+
+CONFIG_TARGET = "/opt/ml/input/config"
+SCRATCH_TARGET = "/opt/ml/output"
+CHECKPOINTS_TARGET = "/opt/ml/checkpoints"
+
+OUTPUT_LIMIT_BYTES = 20 * 2**30
+OUTPUT_LIMIT_FILES = 100_000
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder of this machine under the path at which a job sees it."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A prepared attempt: all that an executor needs to start it."""
+
+    job: Job
+    number: int
+    folder: AttemptFolder
+    mounts: tuple[Mount, ...]
+    gpus: tuple[int, ...] = ()
+
+
+def prepared_launch(
+    job: Job, *, study: StudyFolder, dataset: Path, number: int, gpus: tuple[int, ...] = ()
+) -> Launch:
+    """Make the folders and config files of an attempt, shortest mount target first."""
+    folder = study.job(job.key)
+    attempt = folder.attempt(number)
+    for path in (attempt.config, attempt.scratch, attempt.output):
+        path.mkdir(parents=True, exist_ok=True)
+    _write_config(job, attempt)
+    mounts = [Mount(attempt.config, CONFIG_TARGET), Mount(attempt.scratch, SCRATCH_TARGET, writable=True)]
+    for needed in job.inputs:
+        source = dataset if needed.job is None else study.job(needed.job).output
+        mounts.append(Mount(source / needed.path, needed.target))
+    for made in job.outputs:
+        path = attempt.output / made.name
+        path.mkdir(exist_ok=True)
+        mounts.append(Mount(path, made.target, writable=True))
+    if job.has_checkpoints:
+        folder.checkpoints.mkdir(exist_ok=True)
+        mounts.append(Mount(folder.checkpoints, CHECKPOINTS_TARGET, writable=True))
+    mounts.sort(key=lambda mount: mount.target)
+    return Launch(job, number, attempt, tuple(mounts), gpus)
+
+
+def job_environment(launch: Launch, *, root: str = "") -> dict[str, str]:
+    """
+    The variables of a job: seeds, resources, the training contract's, and one thread per core given.
+
+    Parameters
+    ----------
+    launch
+        The prepared attempt.
+    root
+        Prefix of every path, empty in a container.
+    """
+    job = launch.job
+    threads = str(job.resources.cpus)
+    environment = {
+        **dict.fromkeys(_THREAD_VARIABLES, threads),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "SM_MODEL_DIR": f"{root}/opt/ml/model",
+        "SM_OUTPUT_DATA_DIR": f"{root}/opt/ml/output/data",
+        "SM_NUM_CPUS": threads,
+        "SM_NUM_GPUS": str(len(launch.gpus)),
+        **job.environment,
+    }
+    for mount in launch.mounts:
+        if mount.target.startswith("/opt/ml/input/data/"):
+            channel = mount.target.removeprefix("/opt/ml/input/data/")
+            environment[f"SM_CHANNEL_{channel.upper()}"] = f"{root}{mount.target}"
+    if "task.yaml" in job.config:
+        environment["RESEED_TASK"] = f"{root}{CONFIG_TARGET}/task.yaml"
+    return environment
+
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
+
+
+def _write_config(job: Job, attempt: AttemptFolder) -> None:
+    channels = [
+        folder.target.removeprefix("/opt/ml/input/data/")
+        for folder in job.inputs
+        if folder.target.startswith("/opt/ml/input/data/")
+    ]
+    files = {
+        "hyperparameters.json": json.dumps(job.settings, indent=1),
+        "inputdataconfig.json": json.dumps({channel: {"TrainingInputMode": "File"} for channel in channels}),
+        "resourceconfig.json": json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]}),
+        **job.config,
+    }
+    for name, text in files.items():
+        write_text_atomically(attempt.config / name, text)
+
+
+def publish(folder: JobFolder, attempt: AttemptFolder) -> None:
+    """
+    Make the output of a finished attempt the job's output, at once and as a whole.
+
+    Idempotent: after a crash between the rename and what follows it, calling it again is right.
+
+    Raises
+    ------
+    JobFailed
+        When the output holds a link, a device or a socket, or is too large.
+    """
+    if attempt.output.is_dir():
+        refuse_unsafe_output(attempt.output)
+        if folder.output.exists():
+            shutil.rmtree(folder.output)
+        attempt.output.rename(folder.output)
+        sync_folder(folder.path)
+    if not folder.output.is_dir():
+        raise JobFailed(f"{folder.path}: the attempt's output has disappeared")
+
+
+def discard(folder: JobFolder, attempt: AttemptFolder, *, keep_checkpoints: bool) -> None:
+    """Remove what nobody needs once an attempt has ended; its log and config stay."""
+    for path in (attempt.root, attempt.scratch, attempt.output):
+        shutil.rmtree(path, ignore_errors=True)
+    if not keep_checkpoints:
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+
+
+def refuse_unsafe_output(root: Path) -> None:
+    """
+    Check what a program left behind before anyone follows it.
+
+    Raises
+    ------
+    JobFailed
+        Naming the first symlink, device, socket or pipe, or the limit that was passed.
+    """
+    n_files = n_bytes = 0
+    for path in root.rglob("*"):
+        status = path.lstat()
+        shown = path.relative_to(root)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise JobFailed(
+                f"output {shown}: only files and folders are taken, this is a {_kind(status.st_mode)}"
+            )
+        n_files += 1
+        n_bytes += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    if n_files > OUTPUT_LIMIT_FILES:
+        raise JobFailed(f"output: at most {OUTPUT_LIMIT_FILES} files are taken, got {n_files}")
+    if n_bytes > OUTPUT_LIMIT_BYTES:
+        raise JobFailed(
+            f"output: at most {OUTPUT_LIMIT_BYTES >> 30} GiB are taken, got {n_bytes / 2**30:.1f}"
+        )
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "symbolic link"
+    if stat.S_ISSOCK(mode):
+        return "socket"
+    return "pipe" if stat.S_ISFIFO(mode) else "device"

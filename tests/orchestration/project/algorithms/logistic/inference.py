@@ -1,0 +1,30 @@
+"""The mean likelihood over the members, for every case below /input."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from algorithms.logistic.common import ROOT, settings
+from reseed.contracts.containers import InferencePaths
+
+PATHS = InferencePaths(ROOT)
+
+
+def main() -> None:
+    """Predict all cases."""
+    n_features = int(settings()["features"])
+    members = [json.loads(path.read_text()) for path in sorted(PATHS.model.glob("member-*/weights.json"))]
+    for case in sorted(PATHS.input.iterdir()):
+        features = [1.0, *json.loads((case / "features.json").read_text())[:n_features]]
+        scores = [
+            1 / (1 + math.exp(-sum(w * v for w, v in zip(weights, features, strict=True))))
+            for weights in members
+        ]
+        output = PATHS.output / case.name / "output"
+        output.mkdir(parents=True)
+        (output / "likelihood.json").write_text(json.dumps(sum(scores) / len(scores)))
+
+
+if __name__ == "__main__":
+    main()
