@@ -1,0 +1,343 @@
+"""
+Permutation of run-level metrics between two methods: runs random, cases fixed.
+
+All C(r_A + r_B, r_A) relabellings when there are at most two million, else Monte Carlo with (b+1)/(B+1).
+The relabellings are never listed: those that keep k of A's runs are all sums of one k-subset of A's runs
+and one (r_A - k)-subset of B's, so an outer sum of two short lists gives their statistics at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import chain, combinations
+from math import comb
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reseed.contracts.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reseed.statistics.scores import FloatArray
+
+STATISTICS = ("mean_difference", "mann_whitney", "studentised")
+EXACT_LIMIT = 2_000_000
+MONTE_CARLO_RELABELLINGS = 99_999
+_TIE = 1e-10  # relative: sums of the same numbers in another order must count as ties
+_BISECTIONS = 48
+
+
+@dataclass(frozen=True)
+class PermutationTest:
+    """
+    Result of a permutation test of method minus baseline.
+
+    `low` and `high` invert the test for a shift of the method's runs; they are infinite where no
+    shift is refused. `smallest_p` is the smallest p value these run counts can reach.
+    """
+
+    statistic: float
+    p_value: float
+    low: float
+    high: float
+    n_relabellings: int
+    exact: bool
+    smallest_p: float
+
+
+@dataclass(frozen=True)
+class _Relabellings:
+    """
+    Sums over the runs relabelled as the method's, one entry per relabelling.
+
+    count k of the method's own runs kept, their sum, the sum of all, and the sum of squares.
+    """
+
+    kept: FloatArray = field(repr=False)
+    own: FloatArray = field(repr=False)
+    total: FloatArray = field(repr=False)
+    squares: FloatArray = field(repr=False)
+    exact: bool
+
+
+def permutation_test(
+    method: FloatArray,
+    baseline: FloatArray,
+    *,
+    statistic: str = "mean_difference",
+    alternative: str = "two-sided",
+    confidence_level: float = 0.95,
+    rng: np.random.Generator | None = None,
+) -> PermutationTest:
+    """
+    Test whether the runs of two methods are exchangeable.
+
+    Parameters
+    ----------
+    method, baseline
+        Shapes (r_A,) and (r_B,): run-level metrics.
+    statistic
+        `mean_difference`, `mann_whitney` (what picai_eval uses, one-sided there) or `studentised`
+        (Welch's t; valid asymptotically when both run counts and run variances differ).
+    alternative
+        `two-sided` (twice the smaller one-sided p), `greater` or `less` (method against baseline).
+    confidence_level
+        Of the interval for the shift, which inverts the test.
+    rng
+        Needed only beyond two million relabellings; by default seeded with 0.
+
+    Raises
+    ------
+    UserError
+        If the statistic or alternative is unknown.
+    """
+    if statistic not in STATISTICS:
+        raise UserError(f"unknown permutation statistic {statistic!r}; known: {', '.join(STATISTICS)}")
+    centre = float(np.concatenate([method, baseline]).mean())
+    x, y = method - centre, baseline - centre
+    if statistic == "mann_whitney":
+        ranks = midranks(np.concatenate([x, y]))
+        relabelled = _relabelled(ranks[: len(x)], ranks[len(x) :], rng)
+        greater, less = _tail_shares(relabelled, relabelled.total, float(ranks[: len(x)].sum()))
+        value = float(ranks[: len(x)].sum() - len(x) * (len(x) + 1) / 2)
+    elif statistic == "mean_difference":
+        relabelled = _relabelled(x, y, rng)
+        greater, less = _tail_shares(relabelled, relabelled.total, float(x.sum()))
+        value = float(x.mean() - y.mean())
+    else:
+        relabelled = _relabelled(x, y, rng)
+        value = _welch_t(x, y)
+        greater, less = _tail_shares(relabelled, _studentised(relabelled, x, y, 0.0), value)
+    low, high = _interval(relabelled, (x, y), statistic, alternative, 1 - confidence_level)
+    return PermutationTest(
+        statistic=value,
+        p_value=p_of_tails(greater, less, alternative),
+        low=low,
+        high=high,
+        n_relabellings=len(relabelled.total),
+        exact=relabelled.exact,
+        smallest_p=smallest_p(len(method), len(baseline), alternative),
+    )
+
+
+def p_of_tails(greater: float, less: float, alternative: str) -> float:
+    """P value of the named alternative from both tail probabilities."""
+    match alternative:
+        case "two-sided":
+            return min(1.0, 2 * min(greater, less))
+        case "greater":
+            return greater
+        case "less":
+            return less
+        case _:
+            raise UserError(f"alternative must be 'two-sided', 'greater' or 'less', got {alternative!r}")
+
+
+def smallest_p(r_method: int, r_baseline: int, alternative: str) -> float:
+    """The smallest p value that so many runs can reach, all run metrics being distinct."""
+    sides = 2 if alternative == "two-sided" else 1
+    return min(1.0, sides / comb(r_method + r_baseline, r_method))
+
+
+def midranks(values: FloatArray) -> FloatArray:
+    """Ranks from 1; ties share the mean of theirs."""
+    ordered = np.sort(values)
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1) / 2
+
+
+def _relabelled(x: FloatArray, y: FloatArray, rng: np.random.Generator | None) -> _Relabellings:
+    if comb(len(x) + len(y), len(x)) > EXACT_LIMIT:
+        return _sampled_relabellings(x, y, np.random.default_rng(0) if rng is None else rng)
+    columns: list[tuple[FloatArray, ...]] = []
+    for kept in range(len(x) + 1):
+        if len(x) - kept > len(y):
+            continue
+        own, own_squares = _subset_sums(x, kept)
+        taken, taken_squares = _subset_sums(y, len(x) - kept)
+        total = np.add.outer(own, taken).ravel()
+        columns.append(
+            (
+                np.full(total.size, float(kept)),
+                np.repeat(own, taken.size),
+                total,
+                np.add.outer(own_squares, taken_squares).ravel(),
+            )
+        )
+    kept_all, own_all, total_all, squares_all = (
+        np.concatenate(parts) for parts in zip(*columns, strict=True)
+    )
+    return _Relabellings(kept_all, own_all, total_all, squares_all, exact=True)
+
+
+def _subset_sums(values: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
+    """Sums and sums of squares of all subsets of one size."""
+    count = comb(len(values), size)
+    index = np.fromiter(
+        chain.from_iterable(combinations(range(len(values)), size)), dtype=np.int64, count=count * size
+    )
+    chosen = values[index.reshape(count, size)]
+    return chosen.sum(axis=1), (chosen**2).sum(axis=1)
+
+
+def _sampled_relabellings(x: FloatArray, y: FloatArray, rng: np.random.Generator) -> _Relabellings:
+    pooled = np.concatenate([x, y])
+    kept, own, total, squares = [], [], [], []
+    for start in range(0, MONTE_CARLO_RELABELLINGS, 4096):
+        rows = min(4096, MONTE_CARLO_RELABELLINGS - start)
+        chosen = np.argsort(rng.random((rows, len(pooled))), axis=1)[:, : len(x)]
+        is_own, values = chosen < len(x), pooled[chosen]
+        kept.append(is_own.sum(axis=1).astype(np.float64))
+        own.append((values * is_own).sum(axis=1))
+        total.append(values.sum(axis=1))
+        squares.append((values**2).sum(axis=1))
+    return _Relabellings(
+        np.concatenate(kept), np.concatenate(own), np.concatenate(total), np.concatenate(squares), exact=False
+    )
+
+
+def _tail_shares(relabelled: _Relabellings, statistics: FloatArray, observed: float) -> tuple[float, float]:
+    """Shares of relabellings at least and at most as large as observed."""
+    slack = _TIE * max(float(np.abs(statistics[np.isfinite(statistics)]).max(initial=0.0)), 1e-300)
+    above = int(np.count_nonzero(statistics >= observed - slack))
+    below = int(np.count_nonzero(statistics <= observed + slack))
+    if relabelled.exact:
+        return above / statistics.size, below / statistics.size
+    return (above + 1) / (statistics.size + 1), (below + 1) / (statistics.size + 1)
+
+
+def _welch_t(x: FloatArray, y: FloatArray) -> float:
+    difference = float(x.mean() - y.mean())
+    variance = float(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y))
+    if variance > 0:
+        return difference / float(np.sqrt(variance))
+    return 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
+
+
+def _studentised(relabelled: _Relabellings, x: FloatArray, y: FloatArray, shift: float) -> FloatArray:
+    """Welch's t of every relabelling after the method's own runs moved down by `shift`."""
+    r_x, r_y = len(x), len(y)
+    total = relabelled.total - shift * relabelled.kept
+    squares = relabelled.squares - 2 * shift * relabelled.own + shift**2 * relabelled.kept
+    all_total = float(x.sum() + y.sum()) - shift * r_x
+    all_squares = float((x**2).sum() + (y**2).sum() - 2 * shift * x.sum()) + shift**2 * r_x
+    mean_x, mean_y = total / r_x, (all_total - total) / r_y
+    var_x = (squares - r_x * mean_x**2) / (r_x - 1)
+    var_y = (all_squares - squares - r_y * mean_y**2) / (r_y - 1)
+    variance = np.maximum(var_x, 0.0) / r_x + np.maximum(var_y, 0.0) / r_y
+    difference = mean_x - mean_y
+    scale = float(np.abs(difference).max(initial=0.0))
+    tiny = variance <= (1e-9 * scale) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = difference / np.sqrt(variance)
+    return np.where(
+        tiny, np.where(np.abs(difference) <= _TIE * scale, 0.0, np.copysign(np.inf, difference)), t
+    )
+
+
+def _interval(
+    relabelled: _Relabellings,
+    runs: tuple[FloatArray, FloatArray],
+    statistic: str,
+    alternative: str,
+    alpha: float,
+) -> tuple[float, float]:
+    """All shifts of the method's runs that the test does not refuse at alpha."""
+    tail = alpha / 2 if alternative == "two-sided" else alpha
+    x, y = runs
+    limits: Callable[[float], tuple[float, float]]
+    match statistic:
+        case "mean_difference":
+            limits = _mean_limits(relabelled, x, y)
+        case "mann_whitney":
+            limits = _rank_limits(x, y)
+        case _:
+            limits = _studentised_limits(relabelled, x, y)
+    low, high = limits(tail)
+    return (low if alternative != "less" else -np.inf), (high if alternative != "greater" else np.inf)
+
+
+def _mean_limits(
+    relabelled: _Relabellings, x: FloatArray, y: FloatArray
+) -> Callable[[float], tuple[float, float]]:
+    """Exact inversion: relabelling π is as extreme as observed once the shift passes (D - D_π)/(1 - c_π)."""
+    r_x, r_y = len(x), len(y)
+    difference = relabelled.total / r_x - (float(x.sum() + y.sum()) - relabelled.total) / r_y
+    share = relabelled.kept / r_x - (r_x - relabelled.kept) / r_y
+    moved = relabelled.kept < r_x
+    turning = np.sort((float(x.mean() - y.mean()) - difference[moved]) / (1 - share[moved]))
+    n_fixed, n = int(np.count_nonzero(~moved)), relabelled.total.size
+    if not relabelled.exact:
+        n_fixed, n = n_fixed + 1, n + 1
+    return lambda tail: _order_limits(turning, n_fixed, n, tail)
+
+
+def _order_limits(turning: FloatArray, n_fixed: int, n: int, tail: float) -> tuple[float, float]:
+    """Shifts at which (n_fixed + number of turning points passed)/n exceeds the tail, from either side."""
+    index = int(np.floor(tail * n * (1 + 1e-12))) - n_fixed  # so many may be passed while p <= tail
+    if index < 0:
+        return -np.inf, np.inf
+    if index >= turning.size:
+        return float(turning[-1]), float(turning[0])
+    return float(turning[index]), float(turning[turning.size - 1 - index])
+
+
+def _rank_limits(x: FloatArray, y: FloatArray) -> Callable[[float], tuple[float, float]]:
+    """Hodges-Lehmann limits: order statistics of all x - y, by the exact distribution of U without ties."""
+    differences = np.sort(np.subtract.outer(x, y).ravel())
+    cumulative = np.cumsum(_u_counts(len(x), len(y))) / comb(len(x) + len(y), len(x))
+
+    def limits(tail: float) -> tuple[float, float]:
+        index = int(np.searchsorted(cumulative, tail * (1 + 1e-12), side="right"))  # P(U <= index-1) <= tail
+        if index == 0:
+            return -np.inf, np.inf
+        return float(differences[index - 1]), float(differences[-index])
+
+    return limits
+
+
+def _u_counts(r_x: int, r_y: int) -> FloatArray:
+    """Number of rankings with each value of U: coefficients of the Gaussian binomial (r_x + r_y over r_x)."""
+    counts = np.zeros(r_x * r_y + 1)
+    counts[0] = 1
+    for i in range(1, r_x + 1):
+        for u in range(counts.size - 1, r_y + i - 1, -1):
+            counts[u] -= counts[u - r_y - i]
+        for u in range(i, counts.size):
+            counts[u] += counts[u - i]
+    return counts
+
+
+def _studentised_limits(
+    relabelled: _Relabellings, x: FloatArray, y: FloatArray
+) -> Callable[[float], tuple[float, float]]:
+    centre = float(x.mean() - y.mean())
+    reach = 16 * max(float(np.ptp(np.concatenate([x - x.mean(), y - y.mean()]))), 1e-12)
+
+    def refused(shift: float, tail: float, side: int) -> bool:
+        moved = x - shift
+        observed = side * _welch_t(moved, y)
+        share, _ = _tail_shares(relabelled, side * _studentised(relabelled, x, y, shift), observed)
+        return share <= tail
+
+    def limit(tail: float, side: int) -> float:
+        inside, outside = centre, centre - side * reach
+        if not refused(outside, tail, side):
+            return -side * np.inf
+        for shift in _halvings(inside, outside, lambda shift: refused(shift, tail, side)):
+            outside = shift
+        return outside
+
+    return lambda tail: (limit(tail, 1), limit(tail, -1))
+
+
+def _halvings(inside: float, outside: float, refused: Callable[[float], bool]) -> Iterator[float]:
+    """Closer and closer bounds on the shift at which the test begins to refuse."""
+    for _ in range(_BISECTIONS):
+        middle = (inside + outside) / 2
+        if refused(middle):
+            outside = middle
+            yield middle
+        else:
+            inside = middle
