@@ -66,6 +66,7 @@ class TestSubmittedJobs:
             ("", "not valid JSON: Expecting value: line 1 column 1 (char 0)"),
             ("[" * 100_000, "not valid JSON: nested too deeply"),
             ('{"pk": "a"}', "must be a list, got a mapping with 1 key"),
+            (json.dumps([job("n1"), job("n2", pk="job-n1")]), "job 'job-n1' is given twice"),
             ("[3]", "0: must be a mapping (key: value), got 3"),
             (json.dumps([job("n1", pk="../n1")]), "0.pk: must be an identifier of at most 128 letters"),
             (json.dumps([job("n1", inputs=None)]), "0.inputs: must be a list, got null"),

@@ -31,11 +31,11 @@ class Socket(Contract):
 
     @model_validator(mode="after")
     def _path_fits_kind(self) -> Self:
-        is_image = self.super_kind == "Image"
-        if is_image and not self.relative_path.startswith("images/"):
-            raise ValueError(f"an Image socket lives below images/, got {self.relative_path!r}")
+        parts = PurePosixPath(self.relative_path).parts
+        if self.super_kind == "Image" and (parts[0] != "images" or len(parts) != 2):
+            raise ValueError(f"relative_path of an Image must be images/<folder>, got {self.relative_path!r}")
         if self.super_kind == "Value" and not self.relative_path.endswith(".json"):
-            raise ValueError(f"a Value socket is a .json file, got {self.relative_path!r}")
+            raise ValueError(f"relative_path of a Value must end in .json, got {self.relative_path!r}")
         return self
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from reseed.contracts.model import Contract, MetricKey, Name
 from reseed.contracts.sockets import Socket
@@ -24,6 +25,21 @@ class ReferenceTable(Contract):
     case: str = "case"
     label: str = "label"
     patient: str | None = Field(default=None, description="Column of the patient, whose cases are clustered.")
+
+    @field_validator("file")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise ValueError(f"must be a path inside the ground truth folder, got {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        columns = [name for name in (self.case, self.label, self.patient) if name is not None]
+        if len(set(columns)) != len(columns):
+            raise ValueError(f"case, label and patient must be different columns, got {', '.join(columns)}")
+        return self
 
 
 class Classification(Contract):
@@ -62,6 +78,24 @@ class Task(Contract):
     metrics: tuple[MetricKey, ...] = Field(min_length=1)
     ranking_metric: MetricKey
     comparison: ComparisonSettings = ComparisonSettings()
+
+    @field_validator("inputs", "outputs")
+    @classmethod
+    def _sockets_once(cls, value: tuple[Socket, ...]) -> tuple[Socket, ...]:
+        for kind in ("slug", "relative_path"):
+            given = [getattr(socket, kind) for socket in value]
+            twice = next((name for name in given if given.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"two sockets have the {kind} {twice!r}")
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        twice = next((name for name in value if value.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"metric {twice!r} is given twice")
+        return value
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

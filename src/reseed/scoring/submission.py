@@ -31,9 +31,15 @@ def submitted_jobs(submission: SubmissionPaths) -> list[PredictionJob]:
     """
     document = json_document(submission.predictions)
     try:
-        return prediction_jobs(document)
+        jobs = prediction_jobs(document)
     except ValidationError as error:
         raise InvalidDocument(*validation_lines(str(submission.predictions), error, document)) from None
+    seen: set[str] = set()
+    for job in jobs:
+        if job.pk in seen:
+            raise InvalidDocument(f"{submission.predictions}: job {job.pk!r} is given twice")
+        seen.add(job.pk)
+    return jobs
 
 
 def job_by_case(
