@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -55,13 +54,13 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"reseed: {error}", file=sys.stderr)
+        typer.echo(f"reseed: {error}", err=True)
         raise SystemExit(EXIT_USER_ERROR) from None
     except InfrastructureError as error:
-        print(f"reseed: {error}; the same command goes on from here", file=sys.stderr)
+        typer.echo(f"reseed: {error}; the same command goes on from here", err=True)
         raise SystemExit(EXIT_INFRASTRUCTURE_ERROR) from None
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        print(f"reseed: {error}", file=sys.stderr)
+        typer.echo(f"reseed: {error}", err=True)
         raise SystemExit(EXIT_INFRASTRUCTURE_ERROR) from None

@@ -101,9 +101,7 @@ def train(
     datasets: DataOption = None,
     project: ProjectOption = None,
 ) -> None:
-    """
-    Do only the preprocessing and the trainings of a study; `reseed run` does the rest later.
-    """
+    """Do only the preprocessing and the trainings of a study; `reseed run` does the rest later."""
     console = Console()
     training = (JobKind.PREPROCESS, JobKind.TRAIN)
     study_run, outcome = _executed(console, study, out, executor, jobs, datasets, project, only=training)
@@ -118,9 +116,7 @@ def plan(
     project: ProjectOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
 ) -> None:
-    """
-    Print the jobs of a study and which of them are done; does nothing else.
-    """
+    """Print the jobs of a study and which of them are done; does nothing else."""
     context = read_study(study, project=project)
     folder = _study_folder(context, out)
     place = _datasets_place(context, datasets) / context.study.dataset

@@ -28,7 +28,7 @@ def main() -> None:
     state = {"step": 0, "weights": [start.gauss(0, 1) for _ in rows[0]]}
     if checkpoint.is_file():
         state = json.loads(checkpoint.read_text())
-        print(f"resumed at step {state['step']}")
+        sys.stdout.write(f"resumed at step {state['step']}\n")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for step in range(state["step"], int(given["n_steps"])):
         state = {"step": step + 1, "weights": _stepped(state["weights"], rows, float(given["learning_rate"]))}
@@ -49,7 +49,7 @@ def _stepped(weights: list[float], rows: list[list[float]], rate: float) -> list
 
 def _crash(given: dict[str, str], seed: int) -> None:
     if int(given["unlucky_run"]) == seed % 1000 or given["crash"] == "fail":
-        print("about to fail")
+        sys.stdout.write("about to fail\n")
         PATHS.failure.write_text("the gradient is not finite\n")
         sys.exit(1)
     match given["crash"]:
