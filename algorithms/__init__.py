@@ -1,0 +1,1 @@
+"""Algorithms: each folder is one image; common/ is what they share."""

@@ -1,0 +1,1 @@
+"""What every algorithm needs to keep the container contracts; no algorithm imports another."""

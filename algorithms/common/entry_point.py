@@ -1,0 +1,60 @@
+"""The outermost frame of `preprocess`, `train` and `inference`: last words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from algorithms.common.interruption import Interrupted
+from algorithms.common.log import start_log
+from reseed.contracts.containers import ROOT_VARIABLE, TrainingPaths
+from reseed.contracts.errors import ReseedError
+
+EXIT_FAILURE = 1
+EXIT_INTERRUPTED = 143
+"""What a shell reports for a process that SIGTERM ended."""
+
+Environment = Mapping[str, str]
+
+
+def run_entry_point(main: Callable[[Path, Environment], None], *, leaves_failure_file: bool) -> NoReturn:
+    """
+    Run an entry point and end the process.
+
+    Whatever goes wrong, the last line of stderr says it in one line, and the training contract's
+    failure file holds the same; a mistake of ours is preceded by its traceback.
+
+    Parameters
+    ----------
+    main
+        Takes the root prefix and the environment, which is read here and nowhere else.
+    leaves_failure_file
+        True for the training contract; the inference contract has no such file.
+    """
+    start_log()
+    root = Path(os.environ.get(ROOT_VARIABLE, "/"))
+    failure = TrainingPaths(root).failure if leaves_failure_file else None
+    try:
+        main(root, os.environ)
+    except Interrupted as interruption:
+        print(f"interrupted: {interruption}", file=sys.stderr)  # noqa: T201 (the contract's last words)
+        sys.exit(EXIT_INTERRUPTED)
+    except ReseedError as error:
+        _leave_last_words(" · ".join(str(error).splitlines()), failure)
+        sys.exit(EXIT_FAILURE)
+    except Exception as error:  # noqa: BLE001 (the outermost frame)
+        traceback.print_exc()
+        _leave_last_words(f"{type(error).__name__}: {' '.join(str(error).split())}", failure)
+        sys.exit(EXIT_FAILURE)
+    sys.exit(0)
+
+
+def _leave_last_words(line: str, failure: Path | None) -> None:
+    if failure is not None:
+        failure.parent.mkdir(parents=True, exist_ok=True)
+        failure.write_text(f"{line}\n", encoding="utf-8")
+    print(line, file=sys.stderr)  # noqa: T201 (the contract's last words)

@@ -1,0 +1,1 @@
+"""Malignancy of lung nodules from their outlines: two dimensions against three."""
