@@ -23,7 +23,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY docker/pip-install /usr/local/bin/
+COPY entrypoints/pip-install /usr/local/bin/
 COPY constraints.txt /opt/reseed/
 
 FROM python AS evaluation
@@ -34,7 +34,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca,required=false \
     pip-install /opt/reseed
 COPY evaluation /opt/evaluation
-COPY --chmod=755 docker/evaluate /usr/local/bin/
+COPY --chmod=755 entrypoints/evaluate /usr/local/bin/
 LABEL org.opencontainers.image.title="reseed evaluation" \
       org.opencontainers.image.licenses="Apache-2.0"
 USER 10001:10001
@@ -54,7 +54,7 @@ COPY src/reseed/contracts /opt/algorithm/reseed/contracts
 COPY algorithms/__init__.py /opt/algorithm/algorithms/
 COPY algorithms/common /opt/algorithm/algorithms/common
 COPY algorithms/${ALGORITHM} /opt/algorithm/algorithms/${ALGORITHM}
-COPY --chmod=755 docker/preprocess docker/train docker/inference /usr/local/bin/
+COPY --chmod=755 entrypoints/preprocess entrypoints/train entrypoints/inference /usr/local/bin/
 ENV PYTHONPATH=/opt/algorithm \
     RESEED_ALGORITHM=${ALGORITHM}
 LABEL org.opencontainers.image.title="${ALGORITHM}" \

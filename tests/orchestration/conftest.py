@@ -6,6 +6,7 @@ import csv
 import json
 import random
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
+import docker
 from reseed.contracts.dataset import DatasetManifest
 from reseed.contracts.digests import digest_by_file
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.sockets import Socket, SocketValue
+from tests.engine import connected_engine
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -110,3 +113,11 @@ def _write_case(folder: Path, case: str, features: list[float]) -> None:
     write_json_atomically(folder / "inputs.json", [value.model_dump(mode="json") for value in values])
     (folder / "case-id.json").write_text(json.dumps(case))
     (folder / "features.json").write_text(json.dumps(features))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker engine."""
+    client = connected_engine()
+    yield client
+    client.close()

@@ -8,7 +8,6 @@ leaves jobs that are finished, running, or not started, and the next one tells t
 
 from __future__ import annotations
 
-import heapq
 import shutil
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from reseed.contracts.job import Attempt, Job, JobRecord, JobState
 from reseed.orchestration.ending import Ending, ending_of
 from reseed.orchestration.executors.executor import Executor, ProgramState, ProgramStatus
 from reseed.orchestration.plan import Plan
+from reseed.orchestration.queue import JobQueue
 from reseed.orchestration.slots import Slot, Slots
 from reseed.orchestration.state import job_record, write_job_record
 from reseed.orchestration.study_folder import AttemptFolder, StudyFolder
@@ -115,22 +115,18 @@ class Runner:
     grace_s: float = GRACE_S
     _records: dict[str, JobRecord] = field(default_factory=dict)
     _active: dict[str, _Active] = field(default_factory=dict)
-    _ready: list[tuple[int, str]] = field(default_factory=list)
-    _missing: dict[str, set[str]] = field(default_factory=dict)
-    _dependants: dict[str, list[str]] = field(default_factory=dict)
     _n_faults: Counter[str] = field(default_factory=Counter)
     _silent_since: float | None = None
 
     def run(self) -> Outcome:
         """Take the plan as far as it goes."""
-        self._jobs = self.plan.by_key()
-        self._order = {job.key: index for index, job in enumerate(self.plan.jobs)}
         self._records = {job.key: job_record(self.study, job) for job in self.plan.jobs}
-        self._build_queue()
+        done = (key for key, record in self._records.items() if record.state is JobState.SUCCEEDED)
+        self._queue = JobQueue(self.plan, done)
         self.listener.begun(self.plan, dict(self._records))
         self._take_over()
         interrupted = False
-        while self._active or (self._ready and not interrupted):
+        while self._active or (self._queue and not interrupted):
             if self.stop_requested() and not interrupted:
                 interrupted = True
                 self._cancel_all("interrupted")
@@ -141,21 +137,6 @@ class Runner:
             time.sleep(POLL_INTERVAL_S)
         return self._outcome(interrupted=interrupted or self.stop_requested())
 
-    def _build_queue(self) -> None:
-        done = {key for key, record in self._records.items() if record.state is JobState.SUCCEEDED}
-        for job in self.plan.jobs:
-            if job.key in done:
-                continue
-            missing = {key for key in job.needs if key not in done}
-            outside = missing - self._jobs.keys()
-            if outside:
-                raise UserError(f"{job.name}: needs a job outside this plan that has not been done")
-            self._missing[job.key] = missing
-            for key in missing:
-                self._dependants.setdefault(key, []).append(job.key)
-            if not missing and self._records[job.key].state is not JobState.RUNNING:
-                heapq.heappush(self._ready, (self._order[job.key], job.key))
-
     def _take_over(self) -> None:
         """Adopt what an earlier orchestrator left running; take in what ended meanwhile."""
         for job in self.plan.jobs:
@@ -164,8 +145,12 @@ class Runner:
             if record.state is not JobState.RUNNING or attempt is None:
                 continue
             folder = self.study.job(job.key).attempt(attempt.number)
-            active = _Active(job, record, _recorded_slot(attempt, job), folder, self._deadline(job, attempt))
             status = self.executor_for(job).reconcile(attempt, folder)
+            if status.state is ProgramState.ABSENT:
+                self._forget_attempt(job)
+                continue
+            active = _Active(job, record, _recorded_slot(attempt, job), folder, self._deadline(job, attempt))
+            self._queue.withdraw(job)
             self.slots.occupy(active.slot)
             self._active[job.key] = active
             if status.state is ProgramState.RUNNING:
@@ -173,17 +158,21 @@ class Runner:
             else:
                 self._end(active, status)
 
+    def _forget_attempt(self, job: Job) -> None:
+        """Queue a job whose latest attempt was announced and never started."""
+        record = self._records[job.key]
+        record = record.model_copy(update={"state": JobState.QUEUED, "attempts": record.attempts[:-1]})
+        write_job_record(self.study, record)
+        self._records[job.key] = record
+
     def _start_what_fits(self) -> None:
-        waiting = []
-        while self._ready:
-            index, key = heapq.heappop(self._ready)
-            slot = self.slots.take(self._jobs[key].resources)
+        while self._queue:
+            job = self._queue.take()
+            slot = self.slots.take(job.resources)
             if slot is None:
-                waiting.append((index, key))
-                break
-            self._start(self._jobs[key], slot)
-        for item in waiting:
-            heapq.heappush(self._ready, item)
+                self._queue.put(job)
+                return
+            self._start(job, slot)
 
     def _start(self, job: Job, slot: Slot) -> None:
         number = len(self._records[job.key].attempts) + 1
@@ -278,16 +267,10 @@ class Runner:
         self.slots.give_back(active.slot)
         del self._active[job.key]
         if state is JobState.SUCCEEDED:
-            self._release_dependants(job)
+            self._queue.finish(job)
         elif state is JobState.QUEUED:
-            heapq.heappush(self._ready, (self._order[job.key], job.key))
+            self._queue.put(job)
         self.listener.ended(job, record, "\n".join(log.splitlines()[-20:]))
-
-    def _release_dependants(self, job: Job) -> None:
-        for key in self._dependants.get(job.key, ()):
-            self._missing[key].discard(job.key)
-            if not self._missing[key] and self._records[key].state is not JobState.RUNNING:
-                heapq.heappush(self._ready, (self._order[key], key))
 
     def _record(self, job: Job, state: JobState, attempt: Attempt) -> JobRecord:
         earlier = tuple(past for past in self._records[job.key].attempts if past.number != attempt.number)

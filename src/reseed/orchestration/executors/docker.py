@@ -114,11 +114,14 @@ class DockerExecutor:
         )
 
     def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
-        """As poll; a container that was created and never started is taken for lost."""
+        """As poll; a container that was to be made, or was made and never started, is absent."""
         container = self._container(attempt, folder)
-        if container is None or container.attrs["State"]["Status"] == "created":
+        if container is None:
+            was_made = "container" in attempt.handle
+            return ProgramStatus(ProgramState.LOST if was_made else ProgramState.ABSENT)
+        if container.attrs["State"]["Status"] == "created":
             self.release(attempt, folder)
-            return ProgramStatus(ProgramState.LOST)
+            return ProgramStatus(ProgramState.ABSENT)
         return program_status(container.attrs["State"])
 
     def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:

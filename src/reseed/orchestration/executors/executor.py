@@ -19,6 +19,7 @@ class ProgramState(StrEnum):
     RUNNING = "running"
     EXITED = "exited"
     LOST = "lost"
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class ProgramStatus:
     A program's state, and how it ended.
 
     LOST means that it is not running and nobody saw it exit: it was killed from outside, or the
-    machine stopped. It is never taken for done.
+    machine stopped. It is never taken for done. ABSENT means that it was never started: the
+    orchestrator was killed between saying that it would and doing it.
     """
 
     state: ProgramState

@@ -107,6 +107,8 @@ class ProcessExecutor:
         """The state of a program that an earlier orchestrator started, or was about to start."""
         if _process(attempt, folder) is not None:
             return ProgramStatus(ProgramState.RUNNING)
+        if not folder.log.is_file():
+            return ProgramStatus(ProgramState.ABSENT)
         return _ended(folder)
 
     def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:

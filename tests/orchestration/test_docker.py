@@ -1,0 +1,200 @@
+"""Small studies in real containers. Every test here needs a Docker engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import docker
+from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.orchestration.executors.docker import (
+    DockerExecutor,
+    build_command,
+    container_user,
+    program_status,
+)
+from reseed.orchestration.executors.executor import ProgramState
+from reseed.orchestration.study_file import read_study
+from reseed.orchestration.study_folder import StudyFolder
+from reseed.orchestration.study_run import StudyRun, process_executor
+from tests.engine import build_image
+
+from .conftest import HERE, REPOSITORY, SmallProject
+from .test_study_run import Diary
+
+
+@pytest.fixture(scope="session")
+def images(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The images of the small project, built from the project's own Dockerfile."""
+    context = tmp_path_factory.mktemp("context")
+    for name in ("Dockerfile", ".dockerignore", "constraints.txt", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, context / name)
+    for name in ("entrypoints", "src", "evaluation"):
+        shutil.copytree(REPOSITORY / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(HERE / "project" / "algorithms", context / "algorithms")
+    build_image(context, target="algorithm", tag="reseed/logistic", algorithm="logistic")
+    build_image(REPOSITORY, target="evaluation", tag="reseed/evaluation")
+
+
+def _docker_run(study: Path, out: Path) -> StudyRun:
+    context = read_study(study)
+    return StudyRun(
+        context=context,
+        folder=StudyFolder(out),
+        dataset=Path(context.study.dataset),
+        executor=DockerExecutor.connected(),
+        own_executor=process_executor(context),
+    )
+
+
+@pytest.mark.docker
+@pytest.mark.xdist_group("docker")
+@pytest.mark.usefixtures("images")
+class TestStudies:
+    def test_containers_score_as_processes_do(self, project: SmallProject, tmp_path: Path):
+        """The same study gives the same scores in containers and as plain processes."""
+        study = project.study()
+        context = read_study(study)
+        own = process_executor(context)
+        plain = StudyRun(context, StudyFolder(tmp_path / "process"), Path(context.study.dataset), own, own)
+        assert plain.run(Diary(), n_jobs=2).is_complete
+
+        assert _docker_run(study, tmp_path / "docker").run(Diary(), n_jobs=2).is_complete
+
+        for name in ("scores.csv", "runs/two/1/model/member-0/weights.json"):
+            assert (tmp_path / "docker" / name).read_bytes() == (tmp_path / "process" / name).read_bytes()
+        record = json.loads((tmp_path / "docker/runs/one/0/run.json").read_text())
+        assert record["program"]["image"] == f"reseed/logistic@sha256:{record['program']['digest']}"
+
+    def test_nothing_is_left_behind(self, project: SmallProject, tmp_path: Path, engine):
+        """Containers are removed once their end is recorded."""
+        _docker_run(project.study(runs=1, members=1), tmp_path / "out").run(Diary(), n_jobs=2)
+
+        keys = {path.name for path in (tmp_path / "out/jobs").iterdir()}
+        left = engine.containers.list(all=True, filters={"label": "org.reseed.job"})
+        assert not [found for found in left if found.labels["org.reseed.job"] in keys]
+
+    def test_too_much_memory_is_said_in_words(self, project: SmallProject, tmp_path: Path):
+        """The memory limit of the manifest is the container's."""
+        methods = {"big": {"algorithm": "logistic", "settings": {"crash": "memory"}}}
+        diary = Diary()
+
+        outcome = _docker_run(project.study(methods=methods, runs=1, members=1), tmp_path / "out").run(
+            diary, n_jobs=2
+        )
+
+        assert len(outcome.failed) == 1
+        assert diary.reason("train/big/run-0/member-0") == "killed: it used more memory than its limit"
+
+    def test_a_killed_orchestrator_leaves_its_containers_to_the_next(
+        self, project: SmallProject, tmp_path: Path
+    ):
+        """Containers run on, and the next command takes them over instead of starting them again."""
+        methods = {"slow": {"algorithm": "logistic", "settings": {"step_s": 0.1}}}
+        study, out = project.study(methods=methods, runs=1), tmp_path / "out"
+        command = [
+            sys.executable, "-m", "reseed", "run", str(study), "--out", str(out), "--executor", "docker",
+        ]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list((out / "jobs").glob("*/checkpoints/state.json"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+
+        assert _docker_run(study, out).run(Diary(), n_jobs=2).is_complete
+
+        attempts = [
+            len(json.loads(path.read_text())["attempts"]) for path in (out / "jobs").glob("*/state.json")
+        ]
+        assert attempts == [1] * 6
+
+    def test_the_sandbox(self, project: SmallProject, tmp_path: Path, engine):
+        """No network, no capabilities, a read-only root, not root, limits on memory and processes."""
+        methods = {"slow": {"algorithm": "logistic", "settings": {"step_s": 0.2, "n_steps": 10}}}
+        seen: list[dict] = []
+
+        class Watcher(Diary):
+            def tick(self) -> None:
+                """Look at a training while it runs."""
+                for found in engine.containers.list(filters={"label": "org.reseed.job"}):
+                    if found.labels["org.reseed.job.name"] == "train/slow/run-0/member-0" and not seen:
+                        seen.append(found.attrs)
+
+        study = project.study(methods=methods, runs=1, members=1)
+        assert _docker_run(study, tmp_path / "out").run(Watcher(), n_jobs=2).is_complete
+
+        (attrs,) = seen
+        host, config = attrs["HostConfig"], attrs["Config"]
+        assert host["NetworkMode"] == "none"
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges"]
+        assert host["ReadonlyRootfs"] is True
+        assert host["Memory"] == host["MemorySwap"] == 2**28
+        assert host["PidsLimit"] == 512
+        assert host["Init"] is True
+        assert host["AutoRemove"] is False
+        assert config["User"].split(":")[0] not in ("", "0", "root")
+        writable = {mount["Destination"] for mount in attrs["Mounts"] if mount["RW"]}
+        assert writable == {"/opt/ml/checkpoints", "/opt/ml/model", "/opt/ml/output", "/opt/ml/output/data"}
+
+    def test_a_missing_image_says_how_to_build_it(self, project: SmallProject, tmp_path: Path, engine):
+        """An image is never pulled: it is built from the checkout, by a command that is shown."""
+        source = project.root / "algorithms/logistic"
+        shutil.copytree(source, project.root / "algorithms/unbuilt")
+        manifest = project.root / "algorithms/unbuilt/manifest.yaml"
+        manifest.write_text(manifest.read_text().replace("algorithm: logistic", "algorithm: unbuilt"))
+        study = project.study(methods={"new": {"algorithm": "unbuilt"}})
+
+        with pytest.raises(UserError, match="docker build --target algorithm --build-arg ALGORITHM=unbuilt"):
+            _docker_run(study, tmp_path / "out").run(Diary())
+
+
+class TestStates:
+    @pytest.mark.parametrize(
+        ("state", "expected"),
+        [
+            ({"Status": "created"}, (ProgramState.RUNNING, None, False)),
+            ({"Status": "running"}, (ProgramState.RUNNING, None, False)),
+            ({"Status": "paused"}, (ProgramState.RUNNING, None, False)),
+            ({"Status": "exited", "ExitCode": 0}, (ProgramState.EXITED, 0, False)),
+            ({"Status": "exited", "ExitCode": 137, "OOMKilled": True}, (ProgramState.EXITED, 137, True)),
+            ({"Status": "dead", "ExitCode": 1}, (ProgramState.EXITED, 1, False)),
+        ],
+    )
+    def test_known_states(self, state, expected):
+        """Every status that the engine documents has one meaning."""
+        status = program_status(state)
+
+        assert (status.state, status.exit_code, status.out_of_memory) == expected
+
+    def test_an_unknown_state_is_an_error(self):
+        """A status that is not known is never taken for done."""
+        with pytest.raises(InfrastructureError, match="unknown docker state"):
+            program_status({"Status": "hibernating", "ExitCode": 0})
+
+
+class TestUser:
+    @pytest.mark.parametrize("user", ["", "root", "0", "0:0", "root:root"])
+    def test_an_image_that_runs_as_root_is_refused(self, user):
+        """The contract asks for a USER that is not root."""
+        with pytest.raises(UserError, match="must set a USER that is not root"):
+            container_user({"User": user}, role="unet")
+
+    def test_root_starts_containers_as_the_images_user(self):
+        """Files of a container belong to whoever started the study, unless that is root."""
+        expected = "10001:10001" if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}"
+
+        assert container_user({"User": "10001:10001"}, role="unet") == expected
+
+
+def test_build_commands_name_the_targets():
+    """The evaluation image has its own target."""
+    assert "--target evaluation" in build_command("evaluation")
