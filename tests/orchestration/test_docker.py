@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import docker
 import pytest
 
-import docker
 from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.orchestration.executors.docker import (
     DockerExecutor,

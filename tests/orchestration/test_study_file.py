@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reseed.contracts.errors import InvalidDocument, UserError
@@ -10,7 +12,7 @@ from reseed.orchestration.study_file import read_study
 from .conftest import SmallProject
 
 
-def _mistakes(project: SmallProject, **changes: object) -> list[str]:
+def _mistakes(project: SmallProject, **changes: Any) -> list[str]:
     path = project.study(**changes)
     with pytest.raises(InvalidDocument) as caught:
         read_study(path)

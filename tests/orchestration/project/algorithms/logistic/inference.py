@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 
-from algorithms.logistic.common import ROOT, settings
 from reseed.contracts.containers import InferencePaths
+
+from .common import ROOT, settings
 
 PATHS = InferencePaths(ROOT)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from algorithms.logistic.common import PATHS, settings
+from .common import PATHS, settings
 
 
 def main() -> None:

@@ -10,9 +10,11 @@ import random
 import signal
 import sys
 import time
+from typing import Any
 
-from algorithms.logistic.common import PATHS, settings
 from reseed.contracts.files import write_json_atomically
+
+from .common import PATHS, settings
 
 
 def main() -> None:
@@ -25,7 +27,7 @@ def main() -> None:
     rows = random.Random(int(os.environ["RESEED_SEED_ORDER"])).sample(rows, len(rows) // 2)
     checkpoint = PATHS.checkpoints / "state.json"
     start = random.Random(seed)
-    state = {"step": 0, "weights": [start.gauss(0, 1) for _ in rows[0]]}
+    state: dict[str, Any] = {"step": 0, "weights": [start.gauss(0, 1) for _ in rows[0]]}
     if checkpoint.is_file():
         state = json.loads(checkpoint.read_text())
         sys.stdout.write(f"resumed at step {state['step']}\n")
