@@ -19,7 +19,6 @@ def report(
     Write the report of a study as one HTML file that needs nothing else, not even a network.
 
     Examples:
-
         reseed report quickstart
 
         reseed report quickstart --out ~/quickstart.html

@@ -7,102 +7,88 @@ from dataclasses import dataclass
 from reseed.reporting.comparisons import MetricComparison, PairResult, ScopeResult
 from reseed.reporting.wording import METRIC_MEANINGS, level_text, p_text, span_text, value_text
 from reseed.statistics.settings import Scope
-
-PAIRS_IN_FULL = 3
+from reseed.statistics.words import APART
 
 
 @dataclass(frozen=True)
 class AnswerLine:
-    """One conclusion with its numbers."""
+    """One conclusion with its numbers; `brief` says the same pair's other scopes, each in a line."""
 
     scope_words: str
     conclusion: str
     numbers: str
     different: bool
-
-
-@dataclass(frozen=True)
-class PairAnswer:
-    """What is known of one pair: the widest claim first, and what single runs would have said."""
-
-    name: str
-    lines: tuple[AnswerLine, ...]
-    single_runs: str | None
+    brief: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class MetricAnswer:
-    """The answer by one metric."""
+    """The answer by one metric; `plain` says why there is none."""
 
-    name: str
     label: str
     meaning: str | None
-    pairs: tuple[PairAnswer, ...]
+    lines: tuple[AnswerLine, ...]
+    is_one_pair: bool
+    single_runs: str | None
     plain: tuple[str, ...]
-    others: str | None
 
 
 def metric_answer(metric: MetricComparison) -> MetricAnswer:
     """
-    The conclusions of one metric.
+    The conclusions of one metric, the widest claim first.
 
-    With more than a few pairs only the widest scope is told of each; the table has the rest.
-    Without a comparison the summary says why.
+    One pair of methods has a conclusion for each scope. Several pairs have one each, under the
+    widest scope, and a brief line for each of the others.
     """
     pairs = list(metric.pairs())
-    in_full = len(pairs) <= PAIRS_IN_FULL
+    one = len(pairs) == 1
+    lines = [_line(*scoped) for scoped in pairs[0]] if one else [_line_with_rest(pair) for pair in pairs]
     return MetricAnswer(
-        name=metric.metric,
         label=metric.label,
         meaning=METRIC_MEANINGS.get(metric.metric),
-        pairs=tuple(_pair_answer(pair if in_full else pair[:1], in_full=in_full) for pair in pairs),
+        lines=tuple(lines),
+        is_one_pair=one,
+        single_runs=single_run_sentence(*pairs[0][0]) if one else None,
         plain=() if pairs else metric.summary,
-        others=None if in_full or len(metric.results) < 2 else _other_scopes(metric.results[1:]),
     )
 
 
-def _pair_answer(pair: tuple[tuple[ScopeResult, PairResult], ...], *, in_full: bool) -> PairAnswer:
-    first_scope, first = pair[0]
-    return PairAnswer(
-        name=first.name,
-        lines=tuple(
-            AnswerLine(result.scope_words, found.conclusion, numbers_text(result, found), found.different)
-            for result, found in pair
-        ),
-        single_runs=_single_runs(first) if in_full and first_scope.scope is Scope.POPULATION else None,
+def _line(result: ScopeResult, pair: PairResult, brief: tuple[str, ...] = ()) -> AnswerLine:
+    return AnswerLine(
+        result.scope_words, pair.conclusion, f"{pair.name} = {_numbers(result, pair)}", pair.different, brief
     )
 
 
-def numbers_text(result: ScopeResult, pair: PairResult) -> str:
-    """Difference, interval and p value of a pair in one line."""
-    difference = value_text(pair.difference, signed=True)
+def _line_with_rest(pair: tuple[tuple[ScopeResult, PairResult], ...]) -> AnswerLine:
+    (result, first), *rest = pair
+    brief = tuple(f"{other.scope_words}: {_verdict(found)}, {_p(other, found)}" for other, found in rest)
+    return _line(result, first, brief)
+
+
+def _verdict(pair: PairResult) -> str:
+    return f"{pair.better} is better" if pair.different else APART
+
+
+def _numbers(result: ScopeResult, pair: PairResult) -> str:
     span = span_text(pair.low, pair.high, signed=True)
-    p_value = p_text(pair.p_adjusted)
-    if result.p_is_adjusted:
-        p_value = p_value.replace("p ", "adjusted p ", 1)
     interval = f"{level_text(result.confidence_level)} interval {span}"
-    return f"{pair.name} = {difference}, {interval}, {p_value}"
+    return f"{value_text(pair.difference, signed=True)}, {interval}, {_p(result, pair)}"
 
 
-def _other_scopes(results: tuple[ScopeResult, ...]) -> str:
-    parts = [
-        f"{result.claim}, {sum(pair.different for pair in result.pairs)} of the {len(result.pairs)} pairs "
-        "can be told apart"
-        for result in results
-    ]
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}. Section 2 has every pair."
+def _p(result: ScopeResult, pair: PairResult) -> str:
+    text = p_text(pair.p_adjusted)
+    return text.replace("p ", "adjusted p ", 1) if result.p_is_adjusted else text
 
 
-def _single_runs(pair: PairResult) -> str | None:
-    """What papers with one run of each method would have claimed; None with one run each."""
+def single_run_sentence(result: ScopeResult, pair: PairResult) -> str | None:
+    """What papers with one run of each method would have claimed; None where runs do not tell."""
     claims = pair.single_runs
-    if claims is None or claims.pairs_between <= 1:
+    if result.scope is not Scope.POPULATION or claims is None or claims.pairs_between <= 1:
         return None
     text = (
         "Had each method been trained only once, the usual paired test on new patients would have depended "
         f"on which run that was: {claims.claims_between} of the {claims.pairs_between} pairs of single runs "
-        "claim a difference"
+        f"claim a difference between {pair.method} and {pair.baseline}"
     )
     if not claims.pairs_within:
         return f"{text}."

@@ -10,6 +10,7 @@ import altair as alt
 FONT_SIZE = 13
 SMALL_FONT_SIZE = 12
 AXIS_HEIGHT = 46
+Layers = alt.LayerChart | alt.FacetChart
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,12 @@ def row_axis(height: float, field: str = "row:Q") -> alt.Y:
 
 
 def finished_chart(
-    chart: alt.LayerChart, *, colours: Palette, layout: Layout, height: float, left: float = 12
+    chart: alt.LayerChart | alt.FacetChart,
+    *,
+    colours: Palette,
+    layout: Layout,
+    height: float,
+    left: float = 12,
 ) -> dict[str, Any]:
     """
     A chart as a Vega-Lite document with a size that does not depend on the fonts of the machine.
@@ -128,6 +134,11 @@ def finished_chart(
     )
     document: dict[str, Any] = styled.to_dict()
     return document
+
+
+def plotted(rows: list[dict[str, Any]]) -> alt.Chart:
+    """A layer over rows that travel inside the document."""
+    return alt.Chart({"values": rows})
 
 
 def plot_width(layout: Layout, left: float = 12) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
@@ -15,6 +15,7 @@ from reseed.reporting.chart_style import (
     Palette,
     finished_chart,
     plot_width,
+    plotted,
     row_axis,
     value_axis,
 )
@@ -80,10 +81,11 @@ def difference_chart(
     extent = _extent(pairs)
     headings, lines, height = _rows(pairs, extent, layout)
     x, y = value_axis(extent, label, layout, signed=True), row_axis(height)
-    marks = alt.Chart(alt.Data(values=lines))
+    marks = plotted(lines)
     chart = alt.layer(
         _zero(colours, x),
-        _sides(sides, width, colours, y),
+        _side(f"◂ {sides[0]}", "left", 0.0, width, colours, y),
+        _side(f"{sides[1]} ▸", "right", width, width, colours, y),
         _headings(headings, layout, left, y),
         marks.mark_text(align="left", aria=False).encode(
             x=_left_edge(layout, left), y=row_axis(height, "label_row:Q"), text="scope:N"
@@ -107,37 +109,32 @@ def _by_verdict(different: str, apart: str) -> Any:
 
 
 def _zero(colours: Palette, x: alt.X) -> alt.Chart:
+    zero = plotted([{"value": 0}])
+    return zero.mark_rule(color=colours.muted, strokeWidth=1.5, aria=False).encode(x=x)
+
+
+def _side(
+    text: str, align: Literal["left", "right"], at: float, width: float, colours: Palette, y: alt.Y
+) -> alt.Chart:
     return (
-        alt.Chart(alt.Data(values=[{"value": 0}]))
-        .mark_rule(color=colours.muted, strokeWidth=1.5, aria=False)
-        .encode(x=x)
-    )
-
-
-def _sides(sides: tuple[str, str], width: float, colours: Palette, y: alt.Y) -> alt.LayerChart:
-    texts = [(f"◂ {sides[0]}", "left", 0.0), (f"{sides[1]} ▸", "right", width)]
-    return alt.layer(
-        *(
-            alt.Chart(alt.Data(values=[{"row": 10, "text": text}]))
-            .mark_text(
-                align=align, color=colours.muted, fontSize=SMALL_FONT_SIZE, limit=width / 2 - 8, aria=False
-            )
-            .encode(x=alt.value(at), y=y, text="text:N")
-            for text, align, at in texts
+        plotted([{"row": 10, "text": text}])
+        .mark_text(
+            align=align, color=colours.muted, fontSize=SMALL_FONT_SIZE, limit=width / 2 - 8, aria=False
         )
+        .encode(x=alt.value(at), y=y, text="text:N")
     )
 
 
 def _headings(headings: list[dict[str, Any]], layout: Layout, left: float, y: alt.Y) -> alt.Chart:
     return (
-        alt.Chart(alt.Data(values=headings))
+        plotted(headings)
         .mark_text(align="left", fontWeight="bold", fontSize=FONT_SIZE, limit=layout.width - 24, aria=False)
         .encode(x=_left_edge(layout, left), y=y, text="name:N")
     )
 
 
 def _left_edge(layout: Layout, left: float) -> Any:
-    return alt.value(0 if layout.is_narrow else -left)
+    return alt.value(-10 if layout.is_narrow else -left)
 
 
 def _extent(pairs: list[PairIntervals]) -> Extent:
@@ -169,6 +166,7 @@ def _rows(
 def _line(
     pair: PairIntervals, interval: ScopeInterval, extent: Extent, at: float, layout: Layout
 ) -> dict[str, Any]:
+    difference = value_text(interval.difference, signed=True)
     span = span_text(interval.low, interval.high, signed=True)
     return {
         "scope": interval.scope_words,
@@ -178,5 +176,5 @@ def _line(
         "low": extent.low if interval.low is None else interval.low,
         "high": extent.high if interval.high is None else interval.high,
         "different": interval.different,
-        "said": f"{pair.name}, {interval.scope_words}: {value_text(interval.difference, signed=True)}, {span}",
+        "said": f"{pair.name}, {interval.scope_words}: {difference}, {span}",
     }

@@ -13,6 +13,7 @@ from reseed.reporting.chart_style import (
     Palette,
     finished_chart,
     plot_width,
+    plotted,
     row_axis,
     value_axis,
 )
@@ -58,9 +59,7 @@ def distribution_chart(
     extent = _extent(strips)
     height = ROW_HEIGHT * len(strips)
     x, y = value_axis(extent, label, layout), row_axis(height)
-    dots = alt.Chart(alt.Data(values=_dots(strips, extent, plot_width(layout)))).encode(
-        x=x, y=y, description="said:N"
-    )
+    dots = plotted(_dots(strips, extent, plot_width(layout))).encode(x=x, y=y, description="said:N")
     means = [
         {
             "method": strip.method,
@@ -73,12 +72,12 @@ def distribution_chart(
         }
         for at, strip in _placed(strips)
     ]
-    rows = alt.Chart(alt.Data(values=means))
-    bounded = alt.Chart(alt.Data(values=[row for row in means if None not in (row["low"], row["high"])]))
-    with_mean = alt.Chart(alt.Data(values=[row for row in means if row["value"] is not None]))
+    rows = plotted(means)
+    bounded = plotted([row for row in means if None not in (row["low"], row["high"])])
+    with_mean = plotted([row for row in means if row["value"] is not None])
     chart = alt.layer(
         rows.mark_text(align="left", fontWeight="bold", aria=False, limit=plot_width(layout)).encode(
-            x=alt.value(0), y=row_axis(height, "label_row:Q"), text="method:N"
+            x=alt.value(-10), y=row_axis(height, "label_row:Q"), text="method:N"
         ),
         bounded.mark_rule(strokeWidth=3, strokeCap="round", color=colours.ink, aria=False).encode(
             x=alt.X("low:Q"), x2="high:Q", y=y

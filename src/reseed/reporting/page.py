@@ -16,9 +16,9 @@ from reseed.reporting.result_tables import (
     MethodRow,
     RankRow,
     VarianceRow,
+    consequences,
     difference_groups,
     method_rows,
-    power_sentences,
     rank_rows,
     variance_rows,
 )
@@ -58,8 +58,7 @@ class MetricPart:
     differences: tuple[DifferenceGroup, ...]
     p_words: str
     variance: tuple[VarianceRow, ...]
-    false_claims: tuple[str, ...]
-    power: tuple[str, ...]
+    consequences: tuple[str, ...]
     ranks: tuple[RankRow, ...]
     scope_words: tuple[str, ...]
 
@@ -124,7 +123,7 @@ def lede(comparisons: Comparisons, records: StudyRecords) -> str:
         return f"{runs} of {list_text(records.methods)}." if records.methods else "No runs."
     counts = sorted({row.n_runs for row in result.methods})
     times = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    trained = "trained once" if counts == [1] else f"retrained {times} times"
+    trained = "trained once" if counts == [1] else f"trained {times} times"
     patients = f" of {count_text(result.n_patients, 'patient')}" if result.n_patients is not None else ""
     return (
         f"The training methods {list_text([row.method for row in result.methods])}, each {trained} and "
@@ -154,8 +153,7 @@ def _metric_part(metric: MetricComparison, scores: dict[RunKey, float | None], p
         differences=difference_groups(metric),
         p_words=_p_words(first) if first else "",
         variance=variance_rows(first) if first else (),
-        false_claims=tuple(row.sentence for row in first.false_claims) if first else (),
-        power=power_sentences(first) if first else (),
+        consequences=consequences(first) if first else (),
         ranks=rank_rows(metric),
         scope_words=tuple(result.scope_words for result in metric.results),
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reseed.reporting.answer import single_run_sentence
 from reseed.reporting.comparisons import MetricComparison, PairResult, ScopeResult
 from reseed.reporting.wording import (
     COMPONENT_MEANINGS,
     name_of_test,
     p_text,
     rank_text,
-    share_text,
     span_text,
     value_text,
 )
@@ -57,7 +57,6 @@ class VarianceRow:
     component: str
     meaning: str
     sentence: str
-    share: str
     percent: float
 
 
@@ -114,15 +113,23 @@ def variance_rows(result: ScopeResult) -> tuple[VarianceRow, ...]:
             component=row.component,
             meaning=COMPONENT_MEANINGS.get(row.component, ""),
             sentence=row.sentence.removeprefix(f"{row.component}: "),
-            share=share_text(row.share),
             percent=round(100 * (row.share or 0.0), 1),
         )
         for row in result.variance
     )
 
 
-def power_sentences(result: ScopeResult) -> tuple[str, ...]:
-    """What it takes to see a difference, by pair; said once when it is the same for all."""
+def consequences(result: ScopeResult) -> tuple[str, ...]:
+    """What the variance does to tests of single runs, and what it takes to see a difference."""
+    claims = tuple(row.sentence for row in result.false_claims)
+    if len(result.pairs) == 1:
+        return (*claims, *_power_sentences(result))
+    single = [single_run_sentence(result, pair) for pair in result.pairs]
+    return (*claims, *(sentence for sentence in single if sentence is not None), *_power_sentences(result))
+
+
+def _power_sentences(result: ScopeResult) -> tuple[str, ...]:
+    """By pair; said once when it is the same for all."""
     said = [(pair.name, pair.power.sentence) for pair in result.pairs if pair.power is not None]
     if len({sentence for _, sentence in said}) == 1:
         return (said[0][1],)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from reseed.contracts.run import RunRecord
 from reseed.contracts.seeds import SeedStream
@@ -89,9 +90,7 @@ def _run_row(record: RunRecord, records: StudyRecords, streams: tuple[SeedStream
 def setting_rows(records: StudyRecords) -> tuple[SettingRow, ...]:
     """Every setting of every method; a method that has no such setting shows a dash."""
     names = dict.fromkeys(name for record in records.records for name in record.settings)
-    return tuple(
-        _row(records, name, lambda record, name=name: _setting_text(record, name)) for name in sorted(names)
-    )
+    return tuple(_row(records, name, partial(_setting_text, name)) for name in sorted(names))
 
 
 def program_rows(records: StudyRecords) -> tuple[SettingRow, ...]:
@@ -127,7 +126,7 @@ def distinct_text(values: Iterable[str | None]) -> str:
     return ", ".join(found) or "–"
 
 
-def _setting_text(record: RunRecord, name: str) -> str | None:
+def _setting_text(name: str, record: RunRecord) -> str | None:
     if name not in record.settings:
         return None
     value = record.settings[name]

@@ -35,13 +35,15 @@ def machine_facts(records: StudyRecords) -> tuple[Fact, ...]:
     members = [member for record in records.records for member in record.members]
     peaks = [member.peak_memory_mib for member in members if member.peak_memory_mib is not None]
     restarted = sum(member.n_attempts > 1 for member in members)
+    hours = sum(record.hours for record in records.records)
     facts = [
-        Fact("processor", distinct_text(f"{item.processor}, {count_text(item.n_cpus, 'core')} used" for item in hardware)),
+        Fact("processor", distinct_text(item.processor for item in hardware)),
+        Fact("cores", distinct_text(str(item.n_cpus) for item in hardware)),
         Fact("memory", distinct_text(f"{item.memory_gib:g} GiB" for item in hardware)),
         Fact("graphics", distinct_text(", ".join(item.gpus) or "none" for item in hardware)),
         Fact("system", distinct_text(f"{item.system}, {item.machine}" for item in hardware)),
-        Fact("training time", f"{duration_text(sum(record.hours for record in records.records))} in {count_text(len(members), 'training')}"),
-    ]  # fmt: skip
+        Fact("training time", f"{duration_text(hours)} in {count_text(len(members), 'training')}"),
+    ]
     if peaks:
         facts.append(Fact("most memory by one training", f"{max(peaks):.0f} MiB"))
     if restarted:

@@ -46,7 +46,7 @@ COMPONENT_MEANINGS = {
 SCOPE_MEANINGS = {
     Scope.POPULATION: "Both methods are trained again with new seeds and meet new patients like these: "
     "the question of whoever has to choose a method.",
-    Scope.TEST_SET: "Both methods are trained again with new seeds and meet the very patients of this test set: "
+    Scope.TEST_SET: "Both methods are trained again with new seeds and meet the same patients again: "
     "the question of a leaderboard, and no word about other patients.",
     Scope.TRAINED_MODELS: "The networks that exist now meet new patients like these: "
     "the question of whoever deploys one of them, and no word about what a retraining would give.",
@@ -81,13 +81,6 @@ def p_text(p_value: float | None) -> str:
 def level_text(confidence_level: float) -> str:
     """95 %."""
     return f"{100 * confidence_level:g} %"
-
-
-def share_text(share: float | None) -> str:
-    """A share of the variance."""
-    if share is None:
-        return UNKNOWN
-    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
 
 
 def rank_text(rank: float | None, low: float | None, high: float | None) -> str:
