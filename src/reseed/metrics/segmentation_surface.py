@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from reseed.metrics.masks import LabelMap, check_same_grid, checked_masks, checked_spacing
 from reseed.metrics.surface_elements import Boundary, BoundaryDefinition, boundary
+from reseed.metrics.surface_search import nearest_distances_mm
 
 Distances = NDArray[np.float64]
 
@@ -96,28 +96,10 @@ def _sorted_distances(
 ) -> tuple[Distances, Distances]:
     if len(start.index) == 0 or len(end.index) == 0:
         return np.full(len(start.index), math.inf), start.weight
-    distances = _nearest_mm(start.index, end.index, np.array(spacing))
+    distances = nearest_distances_mm(start.index, end.index, spacing)
+    # by weight where distances tie, as surface-distance has it: sums then round alike
     order = np.lexsort((start.weight, distances))
     return distances[order], start.weight[order]
-
-
-def _nearest_mm(start: NDArray[np.int64], end: NDArray[np.int64], spacing: Distances) -> Distances:
-    """The distance from each place to the nearest of the others."""
-    # Where both surfaces run through the same place there is nothing to search.
-    low = np.minimum(start.min(axis=0), end.min(axis=0))
-    shape = np.maximum(start.max(axis=0), end.max(axis=0)) - low + 1
-    taken = np.zeros(shape, dtype=bool)
-    taken[tuple((end - low).T)] = True
-    apart = ~taken[tuple((start - low).T)]
-    distances = np.zeros(len(start))
-    if apart.any():
-        # plain splits are built much faster, and these points are spread evenly
-        tree = cKDTree(end * spacing, balanced_tree=False, compact_nodes=False)
-        _, nearest = tree.query(start[apart] * spacing)
-        # from whole steps, so that no rounding of coordinates moves a distance across a tolerance
-        steps = (start[apart] - end[nearest]) * spacing
-        distances[apart] = np.sqrt((steps * steps).sum(axis=1))
-    return distances
 
 
 def normalised_surface_distance(distances: SurfaceDistances, tolerance_mm: float) -> float:

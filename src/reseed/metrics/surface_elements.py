@@ -17,7 +17,6 @@ Outside the grid is background in both.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -106,14 +105,12 @@ def _eroded(padded: Mask) -> Mask:
 
 def _patterns(padded: Mask) -> NDArray[np.uint8]:
     """For every corner of the grid, which of the voxels around it are in the mask, as bits."""
-    voxels = padded.view(np.uint8)
-    n_around = 2**padded.ndim
-    codes: NDArray[np.uint8] = np.zeros([size - 1 for size in padded.shape], dtype=np.uint8)
-    for bit, offset in enumerate(itertools.product((0, 1), repeat=padded.ndim)):
-        shifted = voxels[
-            tuple(slice(step, size - 1 + step) for step, size in zip(offset, padded.shape, strict=True))
-        ]
-        codes |= shifted << (n_around - 1 - bit)
+    codes: NDArray[np.uint8] = padded.view(np.uint8)
+    # one axis after the other: each pass joins the bits of two neighbours, the lower one first
+    for n_bits, axis in zip((1, 2, 4), reversed(range(padded.ndim)), strict=False):
+        lower = (slice(None),) * axis + (slice(None, -1),)
+        upper = (slice(None),) * axis + (slice(1, None),)
+        codes = (codes[lower] << np.uint8(n_bits)) | codes[upper]
     return codes
 
 
