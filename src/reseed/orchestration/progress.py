@@ -46,15 +46,13 @@ class StudyProgress:
             self._bar = self._bars.add_task("", total=len(plan.jobs), completed=len(done), left="")
             self._bars.start()
         kept = f"; {len(done)} kept from before" if done else ""
-        self._console.print(
-            f"{len(plan.jobs)} jobs, {self._n_side_by_side} side by side{kept}", highlight=False
-        )
+        self._say(f"{len(plan.jobs)} jobs, {self._n_side_by_side} side by side{kept}")
 
     def started(self, job: Job, *, adopted: bool) -> None:
         """A job runs."""
         self._running[job.key] = job.kind
         if adopted:
-            self._console.print(f"{job.name}: still running from before, taken over", highlight=False)
+            self._say(f"{job.name}: still running from before, taken over")
 
     def ended(self, job: Job, record: JobRecord, log_tail: str) -> None:
         """Count a success; show why a job has none, with its log's last lines."""
@@ -68,9 +66,9 @@ class StudyProgress:
             return
         reason = attempt.reason if attempt else None
         if record.state is JobState.FAILED:
-            self._console.print(f"{job.name}: failed: {reason}", style="red", highlight=False, markup=False)
+            self._say(f"{job.name}: failed: {reason}", style="red")
             for line in log_tail.splitlines():
-                self._console.print(f"    {line}", style="dim", highlight=False, markup=False)
+                self._say(f"    {line}", style="dim")
         else:
             self._console.print(
                 f"{job.name}: {reason}; goes back to the queue", highlight=False, markup=False
@@ -82,14 +80,18 @@ class StudyProgress:
             self._bars.update(self._bar, description=self._counts(), left=self._time_left())
         elif time.monotonic() - self._told_at > _PLAIN_INTERVAL_S:
             self._told_at = time.monotonic()
-            self._console.print(f"{self._counts()}   {self._time_left()}", highlight=False)
+            self._say(f"{self._counts()}   {self._time_left()}")
 
     def close(self) -> None:
         """Stop drawing, and say what was done."""
         if self._bars is not None:
             self._bars.stop()
         elapsed = duration_text(time.monotonic() - self._started_at)
-        self._console.print(f"{self._counts()}   {elapsed}", highlight=False)
+        self._say(f"{self._counts()}   {elapsed}")
+
+    def _say(self, line: str, *, style: str | None = None) -> None:
+        """Print a line as it is: no markup, no colours of numbers, no breaks."""
+        self._console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
     def _counts(self) -> str:
         parts = [
