@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reseed.statistics import compare as compare
+    from reseed.statistics import power as power
+    from reseed.statistics import variance_components as variance_components
+    from reseed.statistics import win_probability as win_probability
 
 __version__ = "0.1.0"
 
-_FROM_STATISTICS = ("compare",)
+_FROM_STATISTICS = ("compare", "power", "variance_components", "win_probability")
 
 
 def __getattr__(name: str) -> Any:

@@ -281,6 +281,17 @@ class AveragePrecisionKernel(Kernel):
             values[j] = run.average_precision(Wt)
         return values
 
+    def leave_one_out(self) -> FloatArray:
+        """As `Kernel.leave_one_out`, by taking each patient's own rows out of the running totals."""
+        layout = self.layout
+        return np.stack(
+            [
+                run.average_precision_without(layout.patient_of_case, layout.case_weight, layout.n_patients)
+                for run in self._runs
+            ],
+            axis=1,
+        )
+
 
 class _RankedRun:
     """One run's rows ranked by falling score, cut into one segment per distinct score of a positive."""
@@ -308,9 +319,44 @@ class _RankedRun:
         ranked = np.add.reduceat(Wt[self._case], self._start, axis=0)
         np.cumsum(ranked, axis=0, out=ranked)
         hits = np.cumsum(gained, axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            precision = np.where(ranked > 0, hits / ranked, 0.0)
-            return np.where(lesions > 0, (gained / lesions * precision).sum(axis=0), np.nan)
+        return _step_integral(gained, hits, ranked, lesions)
+
+    def average_precision_without(
+        self, patient_of_case: IntArray, case_weight: FloatArray, n_patients: int
+    ) -> FloatArray:
+        """Average precision with each patient left out in turn, shape (n_patients,)."""
+        w_case, w_hit = case_weight[self._case], case_weight[self._hit_case]
+        w_missed = case_weight[self._missed_case]
+        lesions = w_hit.sum() + w_missed.sum()
+        lesions = lesions - np.bincount(patient_of_case[self._hit_case], w_hit, n_patients)
+        lesions -= np.bincount(patient_of_case[self._missed_case], w_missed, n_patients)
+        lesions[lesions < 1e-9] = 0.0  # what is left of a subtraction
+        if not len(self._hit_case):
+            return np.where(lesions > 0, 0.0, np.nan)
+        n_steps = len(self._first_hit)
+        step_of_hit = np.searchsorted(self._first_hit, np.arange(len(self._hit_case)), side="right") - 1
+        step_of_case = np.searchsorted(self._end, np.arange(len(self._case)), side="right")
+        gained = _left_out_steps(step_of_hit, patient_of_case[self._hit_case], w_hit, (n_steps, n_patients))
+        ranked = _left_out_steps(step_of_case, patient_of_case[self._case], w_case, (n_steps, n_patients))
+        np.cumsum(ranked, axis=0, out=ranked)
+        return _step_integral(gained, np.cumsum(gained, axis=0), ranked, lesions)
+
+
+def _left_out_steps(
+    step: IntArray, patient: IntArray, weight: FloatArray, shape: tuple[int, int]
+) -> FloatArray:
+    """Weight that each step holds without each patient, shape (n_steps, n_patients)."""
+    own = np.bincount(step * shape[1] + patient, weight, shape[0] * shape[1]).reshape(shape)
+    return np.asarray(np.bincount(step, weight, shape[0])[:, None] - own)
+
+
+def _step_integral(
+    gained: FloatArray, hits: FloatArray, ranked: FloatArray, lesions: FloatArray
+) -> FloatArray:
+    """Σ over steps of recall gained times precision; arrays (n_steps, n_block), lesions (n_block,)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(ranked > 0, hits / ranked, 0.0)
+        return np.where(lesions > 0, (gained * precision).sum(axis=0) / lesions, np.nan)
 
 
 class ArithmeticMeanKernel(Kernel):

@@ -33,7 +33,13 @@ def holm(p_values: FloatArray) -> FloatArray:
 
 
 def joint_t_adjusted(
-    p_values: FloatArray, correlation: FloatArray, df: float, *, alternative: str, rng: np.random.Generator
+    p_values: FloatArray,
+    correlation: FloatArray,
+    df: float,
+    *,
+    alternative: str,
+    rng: np.random.Generator,
+    n_draws: int = MAX_T_DRAWS,
 ) -> FloatArray:
     """
     Single-step max-T: chance that the largest of all t statistics exceeds each one observed.
@@ -51,6 +57,8 @@ def joint_t_adjusted(
         As of the raw p values.
     rng
         Source of randomness.
+    n_draws
+        From the joint distribution.
     """
     sides = 2 if alternative == "two-sided" else 1
     tail = np.clip(p_values / sides, 1e-300, 1 - 1e-16)
@@ -58,14 +66,14 @@ def joint_t_adjusted(
     values, vectors = np.linalg.eigh(correlation)
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     exceeded = np.zeros(len(p_values))
-    for start in range(0, MAX_T_DRAWS, _BLOCK):
-        rows = min(_BLOCK, MAX_T_DRAWS - start)
+    for start in range(0, n_draws, _BLOCK):
+        rows = min(_BLOCK, n_draws - start)
         t = rng.standard_normal((rows, len(p_values))) @ root.T
         if np.isfinite(df):
             t /= np.sqrt(rng.chisquare(df, size=rows) / df)[:, None]
         largest = (np.abs(t) if sides == 2 else t).max(axis=1)
         exceeded += (largest[:, None] >= critical).sum(axis=0)
-    return np.maximum(p_values, (exceeded + 1) / (MAX_T_DRAWS + 1))
+    return np.maximum(p_values, (exceeded + 1) / (n_draws + 1))
 
 
 def permutation_max_t(
@@ -75,6 +83,7 @@ def permutation_max_t(
     *,
     alternative: str,
     rng: np.random.Generator,
+    n_relabellings: int = MAX_T_RELABELLINGS,
 ) -> FloatArray:
     """
     Max-T over relabellings of runs, on Welch's t of every pair.
@@ -94,6 +103,8 @@ def permutation_max_t(
         "two-sided", "greater" or "less".
     rng
         Source of randomness.
+    n_relabellings
+        Drawn for each grouping.
     """
     t = int(method_of_run.max()) + 1
     groupings = _groupings(tuple(range(t))) if t <= CLOSED_UP_TO else iter([(tuple(range(t)),)])
@@ -107,13 +118,13 @@ def permutation_max_t(
             continue
         chosen = [pairs[i] for i in together]
         exceeded = np.zeros(len(together))
-        for order in _relabellings_within(grouping, method_of_run, rng):
+        for order in _relabellings_within(grouping, method_of_run, rng, n_relabellings):
             largest = _pair_statistics(theta[order], method_of_run, chosen, alternative).max(axis=1)
             slack = 1e-9 * np.abs(observed[together])
             exceeded += (largest[:, None] >= observed[together] - slack).sum(axis=0)
         # the hypothesis of a grouping is refused by its largest statistic
-        p_of_grouping = (exceeded.min() + 1) / (MAX_T_RELABELLINGS + 1)
-        share = (exceeded + 1) / (MAX_T_RELABELLINGS + 1) if t > CLOSED_UP_TO else p_of_grouping
+        p_of_grouping = (exceeded.min() + 1) / (n_relabellings + 1)
+        share = (exceeded + 1) / (n_relabellings + 1) if t > CLOSED_UP_TO else p_of_grouping
         adjusted[together] = np.maximum(adjusted[together], share)
     return adjusted
 
@@ -156,11 +167,14 @@ def _groupings(items: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
 
 
 def _relabellings_within(
-    grouping: Sequence[tuple[int, ...]], method_of_run: IntArray, rng: np.random.Generator
+    grouping: Sequence[tuple[int, ...]],
+    method_of_run: IntArray,
+    rng: np.random.Generator,
+    n_relabellings: int,
 ) -> Iterator[IntArray]:
     """Blocks (rows, n_runs) of run orders shuffled within each group of methods."""
-    for start in range(0, MAX_T_RELABELLINGS, _BLOCK):
-        rows = min(_BLOCK, MAX_T_RELABELLINGS - start)
+    for start in range(0, n_relabellings, _BLOCK):
+        rows = min(_BLOCK, n_relabellings - start)
         order = np.tile(np.arange(len(method_of_run)), (rows, 1))
         for group in grouping:
             columns = np.flatnonzero(np.isin(method_of_run, group))

@@ -9,6 +9,7 @@ and one (r_A - k)-subset of B's, so an outer sum of two short lists gives their 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, combinations
 from math import comb
 from typing import TYPE_CHECKING
@@ -95,31 +96,86 @@ def permutation_test(
     """
     if statistic not in STATISTICS:
         raise UserError(f"unknown permutation statistic {statistic!r}; known: {', '.join(STATISTICS)}")
-    centre = float(np.concatenate([method, baseline]).mean())
-    x, y = method - centre, baseline - centre
+    x, y = _centred(method, baseline)
     if statistic == "mann_whitney":
-        ranks = midranks(np.concatenate([x, y]))
-        relabelled = _relabelled(ranks[: len(x)], ranks[len(x) :], rng)
-        greater, less = _tail_shares(relabelled, relabelled.total, float(ranks[: len(x)].sum()))
-        value = float(ranks[: len(x)].sum() - len(x) * (len(x) + 1) / 2)
-    elif statistic == "mean_difference":
-        relabelled = _relabelled(x, y, rng)
-        greater, less = _tail_shares(relabelled, relabelled.total, float(x.sum()))
-        value = float(x.mean() - y.mean())
+        value, greater, less = _rank_tails(x, y, rng)
+        limits = _rank_limits(x, y)
     else:
         relabelled = _relabelled(x, y, rng)
-        value = _welch_t(x, y)
-        greater, less = _tail_shares(relabelled, _studentised(relabelled, x, y, 0.0), value)
-    low, high = _interval(relabelled, (x, y), statistic, alternative, 1 - confidence_level)
+        value, greater, less = _tails(relabelled, x, y, statistic)
+        limits = (_mean_limits if statistic == "mean_difference" else _studentised_limits)(relabelled, x, y)
+    low, high = _interval(limits, alternative, 1 - confidence_level)
+    n_relabellings = comb(len(x) + len(y), len(x))
+    exact = n_relabellings <= EXACT_LIMIT
     return PermutationTest(
         statistic=value,
         p_value=p_of_tails(greater, less, alternative),
         low=low,
         high=high,
-        n_relabellings=len(relabelled.total),
-        exact=relabelled.exact,
+        n_relabellings=n_relabellings if exact else MONTE_CARLO_RELABELLINGS,
+        exact=exact,
         smallest_p=smallest_p(len(method), len(baseline), alternative),
     )
+
+
+def permutation_p(
+    method: FloatArray,
+    baseline: FloatArray,
+    *,
+    statistic: str = "mean_difference",
+    alternative: str = "two-sided",
+    rng: np.random.Generator | None = None,
+) -> float:
+    """P value of `permutation_test` alone; a mean difference then needs no list of relabellings."""
+    x, y = _centred(method, baseline)
+    if statistic == "mean_difference" and comb(len(x) + len(y), len(x)) <= EXACT_LIMIT:
+        return p_of_tails(*_counted_tails(x, y), alternative)
+    tails = (
+        _rank_tails(x, y, rng)
+        if statistic == "mann_whitney"
+        else _tails(_relabelled(x, y, rng), x, y, statistic)
+    )
+    return p_of_tails(tails[1], tails[2], alternative)
+
+
+def _centred(method: FloatArray, baseline: FloatArray) -> tuple[FloatArray, FloatArray]:
+    centre = float(np.concatenate([method, baseline]).mean())
+    return method - centre, baseline - centre
+
+
+def _tails(
+    relabelled: _Relabellings, x: FloatArray, y: FloatArray, statistic: str
+) -> tuple[float, float, float]:
+    """The observed statistic, and the shares of relabellings at least and at most as large."""
+    if statistic == "mean_difference":
+        return float(x.mean() - y.mean()), *_tail_shares(relabelled, relabelled.total, float(x.sum()))
+    value = _welch_t(x, y)
+    return value, *_tail_shares(relabelled, _studentised(relabelled, x, y, 0.0), value)
+
+
+def _rank_tails(x: FloatArray, y: FloatArray, rng: np.random.Generator | None) -> tuple[float, float, float]:
+    """U of x over y with its exact tails; without ties they depend on the run counts alone."""
+    ranks = midranks(np.concatenate([x, y]))
+    u = float(ranks[: len(x)].sum()) - len(x) * (len(x) + 1) / 2
+    if np.unique(ranks).size == ranks.size:
+        cumulative = _u_distribution(len(x), len(y))
+        at_most = float(cumulative[round(u)])
+        return u, float(cumulative[len(x) * len(y) - round(u)]), at_most
+    relabelled = _relabelled(ranks[: len(x)], ranks[len(x) :], rng)
+    return u, *_tail_shares(relabelled, relabelled.total, float(ranks[: len(x)].sum()))
+
+
+def _counted_tails(x: FloatArray, y: FloatArray) -> tuple[float, float]:
+    """Tails of the sum of x among all relabellings, counted by bisection in sorted subset sums."""
+    observed = float(x.sum())
+    slack = _TIE * float(np.abs(x).sum() + np.abs(y).sum())
+    above = below = 0
+    for kept in range(max(len(x) - len(y), 0), len(x) + 1):
+        own, taken = _subset_sums(x, kept)[0], np.sort(_subset_sums(y, len(x) - kept)[0])
+        above += int((taken.size - np.searchsorted(taken, observed - slack - own, side="left")).sum())
+        below += int(np.searchsorted(taken, observed + slack - own, side="right").sum())
+    n = comb(len(x) + len(y), len(x))
+    return above / n, below / n
 
 
 def p_of_tails(greater: float, less: float, alternative: str) -> float:
@@ -237,24 +293,10 @@ def _studentised(relabelled: _Relabellings, x: FloatArray, y: FloatArray, shift:
 
 
 def _interval(
-    relabelled: _Relabellings,
-    runs: tuple[FloatArray, FloatArray],
-    statistic: str,
-    alternative: str,
-    alpha: float,
+    limits: Callable[[float], tuple[float, float]], alternative: str, alpha: float
 ) -> tuple[float, float]:
     """All shifts of the method's runs that the test does not refuse at alpha."""
-    tail = alpha / 2 if alternative == "two-sided" else alpha
-    x, y = runs
-    limits: Callable[[float], tuple[float, float]]
-    match statistic:
-        case "mean_difference":
-            limits = _mean_limits(relabelled, x, y)
-        case "mann_whitney":
-            limits = _rank_limits(x, y)
-        case _:
-            limits = _studentised_limits(relabelled, x, y)
-    low, high = limits(tail)
+    low, high = limits(alpha / 2 if alternative == "two-sided" else alpha)
     return (low if alternative != "less" else -np.inf), (high if alternative != "greater" else np.inf)
 
 
@@ -286,7 +328,7 @@ def _order_limits(turning: FloatArray, n_fixed: int, n: int, tail: float) -> tup
 def _rank_limits(x: FloatArray, y: FloatArray) -> Callable[[float], tuple[float, float]]:
     """Hodges-Lehmann limits: order statistics of all x - y, by the exact distribution of U without ties."""
     differences = np.sort(np.subtract.outer(x, y).ravel())
-    cumulative = np.cumsum(_u_counts(len(x), len(y))) / comb(len(x) + len(y), len(x))
+    cumulative = _u_distribution(len(x), len(y))
 
     def limits(tail: float) -> tuple[float, float]:
         index = int(np.searchsorted(cumulative, tail * (1 + 1e-12), side="right"))  # P(U <= index-1) <= tail
@@ -295,6 +337,12 @@ def _rank_limits(x: FloatArray, y: FloatArray) -> Callable[[float], tuple[float,
         return float(differences[index - 1]), float(differences[-index])
 
     return limits
+
+
+@lru_cache(maxsize=64)
+def _u_distribution(r_x: int, r_y: int) -> FloatArray:
+    """P(U <= u) for u = 0 … r_x·r_y without ties."""
+    return np.asarray(np.cumsum(_u_counts(r_x, r_y)) / comb(r_x + r_y, r_x))
 
 
 def _u_counts(r_x: int, r_y: int) -> FloatArray:

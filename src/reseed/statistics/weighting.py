@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from reseed.statistics.scores import FloatArray, IntArray, RunLayout
 
-_BLOCK_ELEMENTS = 2_000_000  # about 16 MiB of weights at a time
+_BLOCK_ELEMENTS = 128_000  # about 1 MiB of weights at a time: counting draws stays in the cache
 
 
 def bootstrap_weights(
@@ -41,18 +41,18 @@ def bootstrap_weights(
         Blocks of shape (n_block, n_cases).
     """
     n = layout.n_patients
-    strata = (
-        [np.arange(n)]
-        if stratum_of_patient is None
-        else [np.flatnonzero(stratum_of_patient == s) for s in np.unique(stratum_of_patient)]
-    )
+    strata = [] if stratum_of_patient is None else _members(stratum_of_patient)
     block = max(1, min(n_replicates, _BLOCK_ELEMENTS // max(n, layout.n_cases)))
     for start in range(0, n_replicates, block):
         rows = min(block, n_replicates - start)
-        counts = np.zeros((rows, n))
+        counts = np.empty((rows, n), dtype=np.int64) if strata else _multinomial_counts(rows, n, rng)
         for members in strata:
             counts[:, members] = _multinomial_counts(rows, len(members), rng)
-        yield counts[:, layout.patient_of_case] if layout.clustered else counts
+        yield (counts[:, layout.patient_of_case] if layout.clustered else counts).astype(np.float64)
+
+
+def _members(stratum_of_patient: IntArray) -> list[IntArray]:
+    return [np.flatnonzero(stratum_of_patient == stratum) for stratum in np.unique(stratum_of_patient)]
 
 
 def _multinomial_counts(rows: int, n: int, rng: np.random.Generator) -> IntArray:

@@ -122,23 +122,27 @@ def component_sentence(name: str, estimate: float, share: float) -> str:
     return f"{name}: SD {number(float(np.sqrt(estimate)))}, {_percent(share)} of the variance."
 
 
-def power_sentence(terms: ErrorTerms, difference: float, runs: int, unit: str) -> str:
-    """Runs, or cases, that it takes to see a true difference with 80 % power."""
-    opening = (
-        f"To see a true difference of {number(abs(difference))} with {TARGET_POWER:.0%} power: ".replace(
-            "80%", "80 %"
-        )
-    )
-    needed = runs_needed(terms, difference, power=TARGET_POWER)
+def power_sentence(
+    terms: ErrorTerms,
+    difference: float,
+    runs: int,
+    unit: str,
+    *,
+    target: float = TARGET_POWER,
+    level: float = 0.05,
+) -> str:
+    """Runs, or cases, that it takes to see a true difference with the power wanted."""
+    opening = f"To see a true difference of {number(abs(difference))} with {100 * target:.0f} % power:"
+    needed = runs_needed(terms, difference, power=target, level=level)
     if needed is not None:
-        return f"{opening}{needed} runs a method would do with these {unit}."
-    refusal = f"{opening}no number of runs is enough with these {unit}; "
+        return f"{opening} {needed} runs a method would do with these {unit}."
+    refusal = f"{opening} no number of runs is enough with these {unit};"
     for more in (runs, 2 * runs, 5 * runs, 10 * runs):
-        cases = cases_needed(terms, difference, max(more, 2), power=TARGET_POWER)
+        cases = cases_needed(terms, difference, max(more, 2), power=target, level=level)
         if cases is not None:
             with_runs = "" if more == runs else f" with {more} runs a method"
-            return f"{refusal}about {_rounded(cases)} would do{with_runs}."
-    return f"{refusal}nor is any number of {unit} with {10 * runs} runs a method."
+            return f"{refusal} about {_rounded(cases)} would do{with_runs}."
+    return f"{refusal} nor is any number of {unit} with {10 * runs} runs a method."
 
 
 def _rounded(count: int) -> int:
