@@ -71,8 +71,6 @@ def build_dataset(name: str, out: Path, *, source: Path | None, progress: Progre
         manifest = _own_manifest(known, out)
         progress(f"{out}: {_counts(manifest)}, already there and left alone")
         return manifest
-    if out.is_dir():
-        out.rmdir()
     publish_dataset(out, lambda folder: known.build(folder, source, progress))
     manifest = _own_manifest(known, out)
     progress(f"{out}: {_counts(manifest)}")

@@ -93,6 +93,8 @@ def publish_dataset(folder: Path, build: Callable[[Path], None]) -> None:
     with _exclusive(folder.parent / f".{folder.name}.lock"):
         if (folder / DATASET_MANIFEST).is_file():
             return
+        if folder.is_dir():
+            folder.rmdir()  # an empty one; anything else stops the build here
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
