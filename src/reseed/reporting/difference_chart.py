@@ -110,27 +110,30 @@ def _by_verdict(different: str, apart: str) -> Any:
 
 def _zero(colours: Palette, x: alt.X) -> alt.Chart:
     zero = plotted([{"value": 0}])
-    return zero.mark_rule(color=colours.muted, strokeWidth=1.5, aria=False).encode(x=x)
+    layer: alt.Chart = zero.mark_rule(color=colours.muted, strokeWidth=1.5, aria=False).encode(x=x)
+    return layer
 
 
 def _side(
     text: str, align: Literal["left", "right"], at: float, width: float, colours: Palette, y: alt.Y
 ) -> alt.Chart:
-    return (
+    layer: alt.Chart = (
         plotted([{"row": 10, "text": text}])
         .mark_text(
             align=align, color=colours.muted, fontSize=SMALL_FONT_SIZE, limit=width / 2 - 8, aria=False
         )
         .encode(x=alt.value(at), y=y, text="text:N")
     )
+    return layer
 
 
 def _headings(headings: list[dict[str, Any]], layout: Layout, left: float, y: alt.Y) -> alt.Chart:
-    return (
+    layer: alt.Chart = (
         plotted(headings)
         .mark_text(align="left", fontWeight="bold", fontSize=FONT_SIZE, limit=layout.width - 24, aria=False)
         .encode(x=_left_edge(layout, left), y=y, text="name:N")
     )
+    return layer
 
 
 def _left_edge(layout: Layout, left: float) -> Any:

@@ -101,6 +101,7 @@ def report_page(comparisons: Comparisons, records: StudyRecords) -> str:
         level=level_text(comparisons.confidence_level),
         parts=parts,
         runs=method_runs(records),
+        n_missing_runs=records.n_missing,
         n_other_runs=records.n_other,
         streams=[stream.value for stream in varied_streams(records)],
         held=held_streams(records),

@@ -45,6 +45,8 @@ class StudyRecords:
     ----------
     records
         Of the runs that were compared; of all runs when nothing was.
+    n_missing
+        Runs that were compared but have no record.
     n_other
         Runs that have a record but are not part of the comparison.
     scores
@@ -52,6 +54,7 @@ class StudyRecords:
     """
 
     records: tuple[RunRecord, ...]
+    n_missing: int
     n_other: int
     scores: dict[str, dict[RunKey, float | None]]
 
@@ -85,7 +88,8 @@ def read_study_records(files: StudyFiles, comparisons: Comparisons) -> StudyReco
             known.update(_own_scores(metric, chosen))
     order = _method_order(comparisons)
     ordered = sorted(chosen.values(), key=lambda record: (order.get(record.method, len(order)), record.run))
-    return StudyRecords(tuple(ordered), len(records) - len(chosen), scores)
+    n_missing = len(compared - {run_key(record) for record in ordered})
+    return StudyRecords(tuple(ordered), n_missing, len(records) - len(chosen), scores)
 
 
 def run_key(record: RunRecord) -> RunKey:
