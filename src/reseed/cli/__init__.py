@@ -11,7 +11,7 @@ from reseed.cli.compare import compare
 from reseed.cli.data import app as data
 from reseed.cli.evaluate import evaluate
 from reseed.cli.report import report
-from reseed.cli.study import PLAN_EXAMPLES, RUN_EXAMPLES, TRAIN_EXAMPLES, plan, run, train
+from reseed.cli.study import plan, run, train
 from reseed.contracts.errors import InfrastructureError, UserError
 
 EXIT_USER_ERROR = 2
@@ -25,9 +25,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog=RUN_EXAMPLES)(run)
-app.command(epilog=PLAN_EXAMPLES)(plan)
-app.command(epilog=TRAIN_EXAMPLES)(train)
+app.command()(run)
+app.command()(plan)
+app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(report)

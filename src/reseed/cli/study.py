@@ -36,17 +36,6 @@ class ExecutorChoice(StrEnum):
     DOCKER = "docker"
 
 
-RUN_EXAMPLES = """
-Examples: `reseed run studies/quickstart.yaml`,
-`reseed run studies/quickstart.yaml --executor docker --out /data/quickstart`,
-`reseed run studies/quickstart.yaml --dry-run`
-"""
-TRAIN_EXAMPLES = "Example: `reseed train studies/quickstart.yaml --jobs 4`"
-PLAN_EXAMPLES = """
-Examples: `reseed plan studies/quickstart.yaml`,
-`reseed plan studies/quickstart.yaml --json > plan.json`
-"""
-
 StudyArgument = Annotated[Path, typer.Argument(help="A study file, for instance studies/quickstart.yaml.")]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="STUDY_DIR, where results go. Default: ./<study name>.")
@@ -79,6 +68,14 @@ def run(
     Retrain, predict, score and compare every run of every method of a study.
 
     Interrupt it, or kill it, at any moment: the same command goes on where it stopped.
+
+    For example
+
+        reseed run studies/quickstart.yaml
+
+        reseed run studies/quickstart.yaml --executor docker --out /data/quickstart
+
+        reseed run studies/quickstart.yaml --dry-run
     """
     if dry_run:
         plan(study, out=out, executor=executor, datasets=datasets, project=project)
@@ -101,7 +98,13 @@ def train(
     datasets: DataOption = None,
     project: ProjectOption = None,
 ) -> None:
-    """Do only the preprocessing and the trainings of a study; `reseed run` does the rest later."""
+    """
+    Do only the preprocessing and the trainings of a study; `reseed run` does the rest later.
+
+    For example
+
+        reseed train studies/quickstart.yaml --jobs 4
+    """
     console = Console()
     training = (JobKind.PREPROCESS, JobKind.TRAIN)
     study_run, outcome = _executed(console, study, out, executor, jobs, datasets, project, only=training)
@@ -116,7 +119,15 @@ def plan(
     project: ProjectOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
 ) -> None:
-    """Print the jobs of a study and which of them are done; does nothing else."""
+    """
+    Print the jobs of a study and which of them are done; does nothing else.
+
+    For example
+
+        reseed plan studies/quickstart.yaml
+
+        reseed plan studies/quickstart.yaml --json > plan.json
+    """
     context = read_study(study, project=project)
     folder = _study_folder(context, out)
     place = _datasets_place(context, datasets) / context.study.dataset

@@ -70,9 +70,7 @@ class StudyProgress:
             for line in log_tail.splitlines():
                 self._say(f"    {line}", style="dim")
         else:
-            self._console.print(
-                f"{job.name}: {reason}; goes back to the queue", highlight=False, markup=False
-            )
+            self._say(f"{job.name}: {reason}; goes back to the queue")
 
     def tick(self) -> None:
         """Refresh the bar, or say a line now and then."""
