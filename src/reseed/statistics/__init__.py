@@ -17,7 +17,7 @@ from reseed.statistics.settings import TESTS, Scope, answerable_scopes
 from reseed.statistics.single_run import SingleRunEstimate, single_run_estimate
 from reseed.statistics.table import read_table
 from reseed.statistics.variance import VarianceComponents, variance_components
-from reseed.statistics.words import summary_lines
+from reseed.statistics.words import power_lines, summary_lines
 
 __all__ = [
     "METRIC_NAMES",
@@ -31,6 +31,7 @@ __all__ = [
     "answerable_scopes",
     "compare",
     "power",
+    "power_lines",
     "read_table",
     "single_run_estimate",
     "summary_lines",

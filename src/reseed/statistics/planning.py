@@ -50,6 +50,8 @@ class PowerPlan:
         runs, n_cases, power: over runs on the present cases and on twice and four times as many.
     sentence
         The answer in words.
+    unit
+        What is drawn independently: "cases" or "patients".
     notes
         What was assumed, in words.
     """
@@ -65,6 +67,7 @@ class PowerPlan:
     endless_runs: float
     curve: pd.DataFrame = field(repr=False)
     sentence: str
+    unit: str = "cases"
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -191,5 +194,6 @@ def _plan(
         endless_runs=power_of_endless_runs(terms, difference, level=level),
         curve=pd.DataFrame(rows, columns=["runs", "n_cases", "power"]),
         sentence=power_sentence(terms, difference, runs, unit, target=target, level=level),
+        unit=unit,
         notes=notes,
     )

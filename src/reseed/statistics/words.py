@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from reseed.statistics.design import ErrorTerms
     from reseed.statistics.metric import Metric
+    from reseed.statistics.planning import PowerPlan
     from reseed.statistics.result import Comparison
 
 APART = "cannot be told apart"
@@ -262,3 +263,24 @@ def _single_runs_line(result: Comparison, index: int) -> list[str] | None:
             f"(should be 5 %: {0.05 * within:.1f})"
         )
     return lines
+
+
+def power_lines(plan: PowerPlan) -> list[str]:
+    """A power plan for the terminal: what has been found, power by runs and cases, and the answer."""
+    terms = plan.terms
+    sds = [number(float(np.sqrt(value))) for value in (terms.run, terms.run_case, terms.method_case)]
+    lines = [
+        f"SD over retrainings {sds[0]}; on these {terms.n_cases} {plan.unit} run × case {sds[1]}, "
+        f"method × case {sds[2]}",
+        f"With {plan.runs} runs a method a true difference of {number(abs(plan.difference))} is seen "
+        f"{100 * plan.power:.0f} % of the time if retrained and shown new patients.",
+        "",
+        "power        "
+        + "".join(f"{runs:>6}" for runs in sorted(set(plan.curve["runs"])))
+        + "   runs a method",
+    ]
+    for n_cases, rows in plan.curve.groupby("n_cases"):
+        lines.append(
+            f"{n_cases:>7} {plan.unit:<9}" + "".join(f"{100 * power:>4.0f} %" for power in rows["power"])
+        )
+    return [*lines, "", plan.sentence, *(f"note: {note}" for note in plan.notes)]

@@ -8,7 +8,7 @@ parallel and keeps what is finished, `findings` sums them up.
 from __future__ import annotations
 
 from reseed.statistics.calibration.designs import Cell, full_study, quick_study, retraining_cells
-from reseed.statistics.calibration.findings import findings_document, findings_lines, markdown_table
+from reseed.statistics.calibration.findings import findings_document, findings_lines, findings_table
 from reseed.statistics.calibration.study import CellResult, run_study
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     "CellResult",
     "findings_document",
     "findings_lines",
+    "findings_table",
     "full_study",
-    "markdown_table",
     "quick_study",
     "retraining_cells",
     "run_study",

@@ -160,22 +160,56 @@ def _extremes(results: Sequence[CellResult]) -> Iterator[str]:
     yield f"its 95 % intervals cover the truth in {100 * min(covers):.1f} % to {100 * max(covers):.1f} %"
 
 
-def markdown_table(results: Sequence[CellResult], procedures: Sequence[str]) -> str:
-    """Share of claims at .05 in per cent, one row a cell and one column a procedure."""
-    rows = [
-        "| design | cell | metric | runs | " + " | ".join(PROCEDURES[name][1] for name in procedures) + " |",
-        "|---|---|---|---|" + "---|" * len(procedures),
+_TABLE_COLUMNS = {
+    "single_runs": "one run of each (convention)",
+    "averaged_runs": "runs averaged, paired over cases",
+    "permutation": "test_set: permutation",
+    "welch": "**population (default)**",
+    "pooled": "population, pooled",
+    "crossed_bootstrap": "population, crossed bootstrap",
+    "moderated": "population, moderated",
+    "run_bootstrap": "bootstrap of runs alone",
+    "single_runs_bootstrap": "one run of each, bootstrap, one-sided",
+    "mann_whitney_one_sided": "test_set: Mann-Whitney, one-sided",
+    "smallest_unadjusted": "any pair, not adjusted",
+    "smallest_holm": "any pair, Holm",
+    "smallest_max_t": "any pair, max-T",
+    "smallest_permuted_max_t": "any pair, test_set, closed max-T",
+}
+
+
+def findings_table(results: Sequence[CellResult]) -> str:
+    """
+    Markdown: for each design the share of studies that claim a difference at .05, in per cent.
+
+    Beside the population scope stands the coverage of its 95 % intervals.
+    """
+    parts = []
+    for design in dict.fromkeys(result.cell.design for result in results):
+        own = [result for result in results if result.cell.design == design]
+        for procedures in dict.fromkeys(result.cell.procedures for result in own):
+            rows = [result for result in own if result.cell.procedures == procedures]
+            parts.append(f"**{design}**\n\n{_table_of(rows, procedures)}")
+    return "\n\n".join(parts)
+
+
+def _table_of(results: Sequence[CellResult], procedures: Sequence[str]) -> str:
+    covers = "welch" in procedures
+    names = [_TABLE_COLUMNS[name] for name in procedures] + (["covers"] if covers else [])
+    lines = [
+        "| cell | metric | runs | truth | " + " | ".join(names) + " |",
+        "|---|---|---|---|" + "--:|" * len(names),
     ]
     for result in results:
         cell = result.cell
-        if not any(name in cell.procedures for name in procedures):
-            continue
+        truth = cell.null if cell.difference == 0 else f"+{cell.difference:.2f}, {cell.null}"
+        shares = [_per_cent(result.counts[name].rejected[_AT], result.counts[name].n) for name in procedures]
+        if covers:
+            shares.append(_per_cent(result.counts["welch"].covered, result.counts["welch"].n_intervals))
         runs = " v ".join(str(count) for count in cell.run_counts)
-        shown = []
-        for name in procedures:
-            counts = result.counts.get(name)
-            shown.append(
-                "" if counts is None or counts.n == 0 else f"{100 * counts.rejected[_AT] / counts.n:.1f}"
-            )
-        rows.append(f"| {cell.null} | {cell.name} | {cell.metric} | {runs} | " + " | ".join(shown) + " |")
-    return "\n".join(rows)
+        lines.append(f"| {cell.name} | {cell.metric} | {runs} | {truth} | " + " | ".join(shares) + " |")
+    return "\n".join(lines)
+
+
+def _per_cent(count: int, n: int) -> str:
+    return f"{100 * count / n:.1f}" if n else ""
