@@ -85,3 +85,35 @@ def level_chart(document: Mapping[str, Any]) -> alt.FacetChart | None:
     legended: alt.FacetChart = chart.configure_legend(orient="bottom", columns=2, labelLimit=300)
     return legended
     return chart
+
+
+def power_chart(document: Mapping[str, Any]) -> alt.FacetChart | None:
+    """Share of studies that see a true difference, against its size; None without such cells."""
+    rows = [
+        {
+            "panel": f"{record['name'].split(' ')[0]}, {record['run_counts'][0]} runs, {record['null']}",
+            "procedure": SHOWN[record["procedure"]],
+            "difference": record["difference"],
+            "power": point["share"],
+        }
+        for record in document["cells"]
+        if record["procedure"] in SHOWN and record["difference"] != _NO_DIFFERENCE
+        for point in record["rejected"]
+        if point["level"] == 0.05
+    ]
+    if not rows:
+        return None
+    colour = alt.Scale(domain=list(SHOWN.values()), range=_COLOURS)
+    panel = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("difference:Q", title="true difference in AUROC"),
+            y=alt.Y("power:Q", title="share that claims it", scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color("procedure:N", title=None, scale=colour),
+        )
+        .properties(width=180, height=140)
+    )
+    chart: alt.FacetChart = panel.facet(facet=alt.Facet("panel:N", title=None), columns=4)
+    legended: alt.FacetChart = chart.configure_legend(orient="bottom", columns=2, labelLimit=300)
+    return legended
