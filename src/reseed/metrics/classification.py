@@ -82,6 +82,90 @@ def average_precision(reference: ArrayLike, score: ArrayLike) -> float:
     return float((n_positive * (true_positives / called_positive)).sum() / positives)
 
 
+def partial_area_under_roc_curve(
+    reference: ArrayLike,
+    score: ArrayLike,
+    *,
+    max_false_positive_rate: float = 1.0,
+    min_sensitivity: float = 0.0,
+) -> float:
+    """
+    The area under a part of the ROC curve: low false positive rates, or high sensitivities.
+
+    With `max_false_positive_rate` f, the area under the curve left of f; with `min_sensitivity` s,
+    the area under the curve and above s. Linear between the points of the curve, also where the
+    limit cuts it. Give one limit, not both.
+
+    Parameters
+    ----------
+    reference, score
+        As for `area_under_roc_curve`.
+    max_false_positive_rate
+        Above 0 and at most 1.
+    min_sensitivity
+        At least 0 and below 1.
+
+    Returns
+    -------
+    float
+        Without unit, not rescaled: at most f, or 1 - s. `standardised_partial_area` rescales it. NaN
+        when either class is absent.
+
+    References
+    ----------
+    D. K. McClish, "Analyzing a portion of the ROC curve", Med. Decis. Making 9 (1989) 190; Y. Jiang,
+    C. E. Metz, R. M. Nishikawa, "A receiver operating characteristic partial area index for highly
+    sensitive diagnostic tests", Radiology 201 (1996) 745.
+    """
+    if not (0 < max_false_positive_rate <= 1 and 0 <= min_sensitivity < 1):
+        raise ValueError(
+            "max_false_positive_rate must be above 0 and at most 1, min_sensitivity at least 0 and below 1, "
+            f"got {max_false_positive_rate} and {min_sensitivity}"
+        )
+    if max_false_positive_rate < 1 and min_sensitivity > 0:
+        raise ValueError("give max_false_positive_rate or min_sensitivity, not both")
+    n_positive, n_negative = _counts_by_threshold(reference, score)
+    positives, negatives = int(n_positive.sum()), int(n_negative.sum())
+    if positives == 0 or negatives == 0:
+        return math.nan
+    sensitivity = np.concatenate([[0], np.cumsum(n_positive)]) / positives
+    false_positive_rate = np.concatenate([[0], np.cumsum(n_negative)]) / negatives
+    if min_sensitivity > 0:
+        # the same picture turned around: specificity left of the largest share of missed positives
+        return _area_left_of(1 - min_sensitivity, 1 - sensitivity[::-1], 1 - false_positive_rate[::-1])
+    return _area_left_of(max_false_positive_rate, false_positive_rate, sensitivity)
+
+
+def standardised_partial_area(partial_area: float, max_false_positive_rate: float) -> float:
+    """
+    A partial area rescaled so that chance is 0.5 and perfect is 1 (McClish).
+
+    Parameters
+    ----------
+    partial_area
+        Of `partial_area_under_roc_curve` with this limit. For a limit s of sensitivity pass 1 - s.
+    max_false_positive_rate
+        The limit of the area.
+
+    Returns
+    -------
+    float
+        At most 1, without unit; below 0.5 for worse than chance. NaN when the area is.
+    """
+    chance = max_false_positive_rate**2 / 2
+    return (1 + (partial_area - chance) / (max_false_positive_rate - chance)) / 2
+
+
+def _area_left_of(limit: float, x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """The area under a polygon left of a limit, by trapezoids; x ascends from 0 to 1."""
+    inside = int(np.searchsorted(x, limit, side="right"))
+    if inside == x.size:
+        return float(np.trapezoid(y, x))
+    step = (limit - x[inside - 1]) / (x[inside] - x[inside - 1])
+    at_limit = y[inside - 1] + step * (y[inside] - y[inside - 1])
+    return float(np.trapezoid([*y[:inside], at_limit], [*x[:inside], limit]))
+
+
 def _counts_by_threshold(
     reference: ArrayLike, score: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
