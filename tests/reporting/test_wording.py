@@ -9,6 +9,7 @@ from reseed.reporting.wording import (
     name_of_test,
     p_text,
     rank_text,
+    sentence_text,
     span_text,
 )
 
@@ -65,6 +66,13 @@ def test_an_unknown_test_keeps_its_name():
     """
     assert name_of_test("delong") == "DeLong, paired"
     assert name_of_test("some_new_test") == "some new test"
+
+
+def test_remarks_become_sentences():
+    """
+    A remark gets its capital and its full stop; a question keeps its mark.
+    """
+    assert [sentence_text("few runs"), sentence_text("was it?")] == ["Few runs.", "Was it?"]
 
 
 def test_lists_and_counts_read_as_words():

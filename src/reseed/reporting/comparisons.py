@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reseed.contracts.errors import InvalidDocument
 from reseed.documents.reading import read_json
+from reseed.statistics.metric import METRIC_NAMES, resolved_metric
 from reseed.statistics.settings import Scope
 
 
@@ -148,7 +149,9 @@ class MetricComparison(Shown):
     @property
     def label(self) -> str:
         """The metric's name as it is printed."""
-        return self.results[0].metric.label if self.scopes else self.metric
+        if self.scopes:
+            return self.results[0].metric.label
+        return resolved_metric(self.metric).label if self.metric in METRIC_NAMES else self.metric
 
     def pairs(self) -> Iterator[tuple[tuple[ScopeResult, PairResult], ...]]:
         """For each pair of methods its results under all scopes."""

@@ -39,6 +39,7 @@ from reseed.reporting.wording import (
     count_text,
     level_text,
     list_text,
+    sentence_text,
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -146,7 +147,7 @@ def _metric_part(metric: MetricComparison, scores: dict[RunKey, float | None], p
     return MetricPart(
         label=metric.label,
         answer=metric_answer(metric),
-        warnings=tuple(f"{warning[0].upper()}{warning[1:]}." for warning in warnings),
+        warnings=tuple(sentence_text(warning) for warning in warnings),
         distribution=distribution_drawing(metric, scores, name=f"scores-{place}"),
         methods=method_rows(first) if first else (),
         interval_words=INTERVAL_ENDINGS[first.scope] if first else "",

@@ -100,7 +100,7 @@ def program_rows(records: StudyRecords) -> tuple[SettingRow, ...]:
         ("program digest", lambda record: record.program.digest, True),
         ("image", lambda record: record.program.image, False),
         ("executor", lambda record: record.program.executor, False),
-        ("git commit", _commit_text, False),
+        ("git commit", commit_text, False),
         ("members of a run", lambda record: str(len(record.members)), False),
     )
     rows = [_row(records, name, text, are_digests=digests) for name, text, digests in facts]
@@ -133,6 +133,7 @@ def _setting_text(name: str, record: RunRecord) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _commit_text(record: RunRecord) -> str | None:
+def commit_text(record: RunRecord) -> str | None:
+    """The commit that was checked out, and whether the files were those of the commit."""
     commit, is_clean = record.program.git_commit, record.program.git_is_clean
     return commit if commit is None or is_clean is not False else f"{commit} with uncommitted changes"

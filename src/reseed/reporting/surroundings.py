@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 import reseed
-from reseed.reporting.run_tables import distinct_text
+from reseed.reporting.run_tables import commit_text, distinct_text
 from reseed.reporting.study_records import StudyRecords
 from reseed.reporting.wording import count_text, duration_text
 
@@ -66,8 +66,10 @@ def making_facts(records: StudyRecords, study: str) -> tuple[Fact, ...]:
         Fact("written by", f"reseed {reseed.__version__}"),
     ]
     if records.records:
+        commits = distinct_text(commit_text(record) for record in records.records)
         entropy = distinct_text(record.study_entropy for record in records.records)
         members = [member for record in records.records for member in record.members]
+        facts.append(Fact("git commit of the programs", commits))
         facts.append(Fact("entropy of the study, from which all seeds descend", entropy))
         if members:
             first = min(member.started for member in members).astimezone(UTC)

@@ -112,6 +112,11 @@ def count_text(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
+def sentence_text(words: str) -> str:
+    """A remark as a sentence: a capital first, and a full stop unless it ends otherwise."""
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '?', '!')) else '.'}"
+
+
 def list_text(names: list[str]) -> str:
     """A, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
