@@ -29,7 +29,7 @@ from reseed.contracts.seeds import Seeds
 WARM_UP = 0.1
 """Part of all steps over which the learning rate rises."""
 
-CHECKPOINT_EVERY_S = 2.0
+CHECKPOINT_EVERY_S = 1.0
 _VALIDATION_BATCH = 256
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -135,7 +135,7 @@ class Training:
         self._augmentation_rng = np.random.default_rng(seeds.augmentation)
         self._optimiser = AdamW(dict(self.network.named_parameters()), weight_decay=settings.weight_decay)
         self._position = _Position()
-        self._order = np.zeros(0, dtype=np.int64)
+        self._order = np.zeros(0, dtype=np.int64)  # empty until an epoch has drawn its own
         self.best_weights = network_arrays(self.network)
 
     @property
@@ -164,7 +164,7 @@ class Training:
         last_saved = time.monotonic()
         n_cases, position = len(self._labels), self._position
         while position.epoch < self._settings.epochs:
-            if position.n_done_cases == 0:
+            if len(self._order) == 0:
                 self._order = self._order_rng.permutation(n_cases)
             while position.n_done_cases < n_cases:
                 if stop_requested():
@@ -224,6 +224,7 @@ class Training:
             self.best_weights = network_arrays(self.network)
         log_event("epoch", **asdict(row))
         position.epoch, position.n_done_cases, position.loss_sum = position.epoch + 1, 0, 0.0
+        self._order = self._order[:0]
 
     def _content(self) -> ArrayFile:
         arrays: Arrays = {"order": self._order, "torch": torch.get_rng_state().numpy()}
