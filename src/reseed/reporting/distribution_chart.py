@@ -60,18 +60,7 @@ def distribution_chart(
     height = ROW_HEIGHT * len(strips)
     x, y = value_axis(extent, label, layout), row_axis(height)
     dots = plotted(_dots(strips, extent, plot_width(layout))).encode(x=x, y=y, description="said:N")
-    means = [
-        {
-            "method": strip.method,
-            "label_row": at + LABEL_AT,
-            "row": at + INTERVAL_AT,
-            "value": strip.mean,
-            "low": strip.low,
-            "high": strip.high,
-            "said": f"{strip.method}: mean {value_text(strip.mean)}, {span_text(strip.low, strip.high)}",
-        }
-        for at, strip in _placed(strips)
-    ]
+    means = _means(strips)
     rows = plotted(means)
     bounded = plotted([row for row in means if None not in (row["low"], row["high"])])
     with_mean = plotted([row for row in means if row["value"] is not None])
@@ -107,6 +96,21 @@ def _extent(strips: list[ScoreStrip]) -> Extent:
 
 def _placed(strips: list[ScoreStrip]) -> list[tuple[int, ScoreStrip]]:
     return [(ROW_HEIGHT * place, strip) for place, strip in enumerate(strips)]
+
+
+def _means(strips: list[ScoreStrip]) -> list[dict[str, Any]]:
+    return [
+        {
+            "method": strip.method,
+            "label_row": at + LABEL_AT,
+            "row": at + INTERVAL_AT,
+            "value": strip.mean,
+            "low": strip.low,
+            "high": strip.high,
+            "said": f"{strip.method}: mean {value_text(strip.mean)}, {span_text(strip.low, strip.high)}",
+        }
+        for at, strip in _placed(strips)
+    ]
 
 
 def _dots(strips: list[ScoreStrip], extent: Extent, width: float) -> list[dict[str, Any]]:
