@@ -1,4 +1,4 @@
-"""The `reseed` command: one module per command, registered here."""
+"""The `reseed` command: one module per command, listed in commands.py."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from typing import Annotated
 import typer
 
 from reseed import __version__
-from reseed.cli.compare import compare
-from reseed.cli.data import app as data
-from reseed.cli.evaluate import evaluate
-from reseed.cli.report import report
-from reseed.cli.study import plan, run, train
+from reseed.cli.commands import CONTEXT_SETTINGS, CommandsOnDemand
 from reseed.contracts.errors import InfrastructureError, UserError
 
 EXIT_USER_ERROR = 2
@@ -19,19 +15,12 @@ EXIT_INFRASTRUCTURE_ERROR = 3
 
 app = typer.Typer(
     name="reseed",
-    help="Retrain, evaluate and compare medical-image algorithms as training methods.",
+    cls=CommandsOnDemand,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT_SETTINGS,
 )
-app.command()(run)
-app.command()(plan)
-app.command()(train)
-app.command()(evaluate)
-app.command()(compare)
-app.command()(report)
-app.add_typer(data, name="data")
 
 
 def _show_version(wanted: bool) -> None:
@@ -60,7 +49,7 @@ def main() -> None:
         typer.echo(f"reseed: {error}; the same command goes on from here", err=True)
         raise SystemExit(EXIT_INFRASTRUCTURE_ERROR) from None
     except OSError as error:
-        if error.filename is None and error.errno is None:
+        if error.errno is None:
             raise
         typer.echo(f"reseed: {error}", err=True)
         raise SystemExit(EXIT_INFRASTRUCTURE_ERROR) from None

@@ -1,0 +1,78 @@
+"""The commands by name, each imported only when it is typed: `reseed --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from reseed.contracts.errors import UserError
+
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+@dataclass(frozen=True)
+class CommandPlace:
+    """Where a command is written, and its one line in the list of commands."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS = {
+    "run": CommandPlace("study", "run", "Retrain, predict, score and compare every run of every method."),
+    "plan": CommandPlace("study", "plan", "Print the jobs of a study and which of them are done."),
+    "train": CommandPlace("study", "train", "Do only the preprocessing and the trainings of a study."),
+    "evaluate": CommandPlace("evaluate", "evaluate", "Score one run's predictions against the reference."),
+    "compare": CommandPlace("compare", "compare", "Compare training methods from the scores of all runs."),
+    "report": CommandPlace("report", "report", "Write the report of a study as one HTML file."),
+    "power": CommandPlace("power", "power", "Say how many runs and patients it takes to see a difference."),
+    "calibrate": CommandPlace("calibrate", "calibrate", "Try every procedure where the truth is known."),
+    "data": CommandPlace("data", "app", "Get, list and check datasets."),
+}
+
+
+class CommandsOnDemand(TyperGroup):
+    """A group that knows its commands' names, and imports the one that is typed."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, place in COMMANDS.items():
+            self.add_command(TyperCommand(name=name, help=place.help))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command as usual, then put the real one in the place of its name."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else loaded_command(name), rest
+
+
+def loaded_command(name: str) -> Any:
+    """
+    A command, imported.
+
+    Raises
+    ------
+    UserError
+        When it needs a package of an extra that is not installed.
+    """
+    place = COMMANDS[name]
+    try:
+        found = getattr(importlib.import_module(f"reseed.cli.{place.module}"), place.attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("reseed"):
+            raise
+        raise UserError(
+            f"`reseed {name}` needs the package {error.name!r}, which is not installed: "
+            "pip install 'reseed[train]'"
+        ) from None
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        single.command(name, context_settings=CONTEXT_SETTINGS)(found)
+        found = single
+    command = typer.main.get_command(found)
+    command.name = name
+    return command

@@ -1,0 +1,54 @@
+"""The list of commands: quick, complete, and usable without the extras."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from reseed.cli.commands import COMMANDS, loaded_command
+
+
+def _reseed(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    program = f"import sys; {before}; sys.argv = {['reseed', *words]!r}; from reseed.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_list_imports_no_command():
+    """`reseed --help` needs neither numpy nor pandas, so it answers at once."""
+    done = _reseed("--help", before="sys.modules['numpy'] = sys.modules['pandas'] = None")
+
+    assert done.returncode == 0, done.stderr
+    assert all(f" {name} " in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_listed_command_is_there(name: str):
+    """Each line of the list leads to a command of that name with help of its own."""
+    command = loaded_command(name)
+
+    assert command.name == name
+    assert command.help
+
+
+def test_a_command_whose_extra_is_not_installed_says_so():
+    """The evaluation image has no charts: `report` names the extra, `compare` works."""
+    without = "sys.modules['altair'] = None"
+
+    done = _reseed("report", "somewhere", before=without)
+    assert done.returncode == 2
+    assert "needs the package 'altair', which is not installed: pip install 'reseed[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+    assert _reseed("compare", "--help", before=without).returncode == 0
+
+
+def test_a_mistyped_command_is_guessed():
+    """A near miss is offered the command that there is."""
+    done = _reseed("compar")
+
+    assert done.returncode == 2
+    assert "Did you mean 'compare'?" in done.stderr
