@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from reseed.cli.commands import COMMANDS, loaded_command
 
 
-def _reseed(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
+def _reseed(*words: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
     program = f"import sys; {before}; sys.argv = {['reseed', *words]!r}; from reseed.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
@@ -34,11 +35,12 @@ def test_every_listed_command_is_there(name: str):
     assert command.help
 
 
-def test_a_command_whose_extra_is_not_installed_says_so():
+def test_a_command_whose_extra_is_not_installed_says_so(tmp_path: Path):
     """The evaluation image has no charts: `report` names the extra, `compare` works."""
     without = "sys.modules['altair'] = None"
 
-    done = _reseed("report", "somewhere", before=without)
+    (tmp_path / "comparisons.json").write_text("{}")
+    done = _reseed("report", str(tmp_path), before=without)
     assert done.returncode == 2
     assert "needs the package 'altair', which is not installed: pip install 'reseed[train]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -48,6 +48,12 @@ def main() -> None:
     except InfrastructureError as error:
         typer.echo(f"reseed: {error}; the same command goes on from here", err=True)
         raise SystemExit(EXIT_INFRASTRUCTURE_ERROR) from None
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("reseed"):
+            raise
+        missing = f"needs the package {error.name!r}, which is not installed: pip install 'reseed[train]'"
+        typer.echo(f"reseed: this command {missing}", err=True)
+        raise SystemExit(EXIT_USER_ERROR) from None
     except OSError as error:
         if error.errno is None:
             raise

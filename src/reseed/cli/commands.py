@@ -9,8 +9,6 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from reseed.contracts.errors import UserError
-
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -51,24 +49,9 @@ class CommandsOnDemand(TyperGroup):
 
 
 def loaded_command(name: str) -> Any:
-    """
-    A command, imported.
-
-    Raises
-    ------
-    UserError
-        When it needs a package of an extra that is not installed.
-    """
+    """A command, imported."""
     place = COMMANDS[name]
-    try:
-        found = getattr(importlib.import_module(f"reseed.cli.{place.module}"), place.attribute)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("reseed"):
-            raise
-        raise UserError(
-            f"`reseed {name}` needs the package {error.name!r}, which is not installed: "
-            "pip install 'reseed[train]'"
-        ) from None
+    found = getattr(importlib.import_module(f"reseed.cli.{place.module}"), place.attribute)
     if not isinstance(found, typer.Typer):
         single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
         single.command(name, context_settings=CONTEXT_SETTINGS)(found)
