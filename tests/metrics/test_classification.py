@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from reseed.metrics.classification import area_under_roc_curve, average_precision
+from reseed.metrics.classification import (
+    area_under_roc_curve,
+    average_precision,
+    partial_area_under_roc_curve,
+    standardised_partial_area,
+)
 
 METRICS = [area_under_roc_curve, average_precision]
 
@@ -200,3 +205,79 @@ class TestBoth:
         """
         with pytest.raises(ValueError, match=r"one length, got shapes \(2,\) and \(1,\)"):
             metric([0, 1], [0.1])
+
+
+class TestPartialArea:
+    def test_hand_worked(self):
+        """
+        Positives .9 and .5, negatives .7 and .3: the curve runs (0, .5), (.5, .5), (.5, 1), (1, 1).
+        """
+        reference, score = [1, 0, 1, 0], [0.9, 0.7, 0.5, 0.3]
+
+        assert partial_area_under_roc_curve(reference, score, max_false_positive_rate=0.5) == 0.25
+        assert partial_area_under_roc_curve(reference, score, max_false_positive_rate=0.2) == pytest.approx(
+            0.1
+        )
+        assert partial_area_under_roc_curve(reference, score, min_sensitivity=0.5) == 0.25
+        assert partial_area_under_roc_curve(reference, score, min_sensitivity=0.75) == pytest.approx(0.125)
+
+    @given(labelled_scores(), st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9, 1.0]))
+    def test_equals_sklearn(self, drawn, limit):
+        """
+        Rescaled, it is scikit-learn's; at high sensitivity that of the swapped classes.
+        """
+        label, score = drawn
+        area = partial_area_under_roc_curve(label, score, max_false_positive_rate=limit)
+        expected = roc_auc_score(label, score, max_fpr=limit)
+        if limit < 1:
+            swapped = partial_area_under_roc_curve(label, score, min_sensitivity=1 - limit)
+            expected_swapped = roc_auc_score(1 - label, -score, max_fpr=limit)
+            assert standardised_partial_area(area, limit) == pytest.approx(expected, abs=1e-9)
+            assert standardised_partial_area(swapped, limit) == pytest.approx(expected_swapped, abs=1e-9)
+        else:
+            assert area == pytest.approx(expected, abs=1e-12)
+
+    @given(labelled_scores())
+    def test_grows_to_the_whole_area(self, drawn):
+        """
+        More of the curve is more area; all of it is AUROC.
+        """
+        areas = [
+            partial_area_under_roc_curve(*drawn, max_false_positive_rate=limit)
+            for limit in (0.1, 0.4, 0.8, 1.0)
+        ]
+
+        assert areas == sorted(areas)
+        assert areas[-1] == pytest.approx(area_under_roc_curve(*drawn), abs=1e-12)
+
+    def test_chance_and_perfection(self):
+        """
+        Rescaled, no information is one half and full information one.
+        """
+        for limit in (0.1, 0.5):
+            chance = partial_area_under_roc_curve([0, 1], [0.5, 0.5], max_false_positive_rate=limit)
+            perfect = partial_area_under_roc_curve([0, 1], [0.1, 0.9], max_false_positive_rate=limit)
+            assert standardised_partial_area(chance, limit) == pytest.approx(0.5)
+            assert standardised_partial_area(perfect, limit) == pytest.approx(1.0)
+
+    def test_one_class_is_undefined(self):
+        """
+        NaN, as for the whole area.
+        """
+        assert math.isnan(partial_area_under_roc_curve([1, 1], [0.1, 0.2], max_false_positive_rate=0.5))
+
+    @pytest.mark.parametrize(
+        ("limits", "rule"),
+        [
+            ({"max_false_positive_rate": 0}, "must be above 0 and at most 1"),
+            ({"max_false_positive_rate": 20}, "must be above 0 and at most 1"),
+            ({"min_sensitivity": 1}, "at least 0 and below 1"),
+            ({"min_sensitivity": 0.8, "max_false_positive_rate": 0.2}, "not both"),
+        ],
+    )
+    def test_limits(self, limits, rule):
+        """
+        The rule is named.
+        """
+        with pytest.raises(ValueError, match=rule):
+            partial_area_under_roc_curve([0, 1], [0.1, 0.2], **limits)
