@@ -52,6 +52,8 @@ def mistakes(
     """
     by_location: dict[Location, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
+        if _is_consequence(detail):
+            continue
         is_missing = detail["type"] == "missing"
         location = _in_document(detail["loc"], document, is_missing=is_missing)
         by_location.setdefault(location, []).append(detail)
@@ -93,6 +95,13 @@ def _in_document(loc: Iterable[str | int], document: Any, *, is_missing: bool) -
             continue
         location.append(part)
     return tuple(location)
+
+
+def _is_consequence(detail: ErrorDetails) -> bool:
+    """A list that only counts as too short because one of its entries is wrong."""
+    arrived = detail["input"]
+    is_list = isinstance(arrived, list | tuple | dict)
+    return detail["type"] == "too_short" and is_list and len(arrived) >= detail["ctx"]["min_length"]
 
 
 def _has(container: Any, part: str | int) -> bool:
