@@ -86,6 +86,7 @@ def test_compare_gives_the_nested_difference(oracles, vandyke, estimator):
     assert pair["statistic"] == pytest.approx(expected["t"], rel=1e-10)
     assert pair["p_value"] == pytest.approx(expected["p"], rel=1e-10)
     assert [pair["low"], pair["high"]] == pytest.approx(expected["ci"], rel=1e-10)
+    assert result.overall is not None
     assert result.overall["p_value"] == pytest.approx(expected["p"], rel=1e-10)
 
 

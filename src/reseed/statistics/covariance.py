@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reseed.contracts.errors import InvalidTable, UserError
-from reseed.statistics.kernels import AurocKernel, Kernel
+from reseed.statistics.auroc import AurocKernel
+from reseed.statistics.kernels import Kernel
 from reseed.statistics.weighting import bootstrap_weights
 
 if TYPE_CHECKING:

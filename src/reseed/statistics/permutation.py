@@ -2,21 +2,26 @@
 Permutation of run-level metrics between two methods: runs random, cases fixed.
 
 All C(r_A + r_B, r_A) relabellings when there are at most two million, else Monte Carlo with (b+1)/(B+1).
-The relabellings are never listed: those that keep k of A's runs are all sums of one k-subset of A's runs
-and one (r_A - k)-subset of B's, so an outer sum of two short lists gives their statistics at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, combinations
 from math import comb
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reseed.contracts.errors import UserError
+from reseed.statistics.relabellings import (
+    EXACT_LIMIT,
+    MONTE_CARLO_RELABELLINGS,
+    Relabellings,
+    midranks,
+    relabelled_sums,
+    subset_sums,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +29,6 @@ if TYPE_CHECKING:
     from reseed.statistics.scores import FloatArray
 
 STATISTICS = ("mean_difference", "mann_whitney", "studentised")
-EXACT_LIMIT = 2_000_000
-MONTE_CARLO_RELABELLINGS = 99_999
 _TIE = 1e-10  # relative: sums of the same numbers in another order must count as ties
 _BISECTIONS = 48
 
@@ -46,21 +49,6 @@ class PermutationTest:
     n_relabellings: int
     exact: bool
     smallest_p: float
-
-
-@dataclass(frozen=True)
-class _Relabellings:
-    """
-    Sums over the runs relabelled as the method's, one entry per relabelling.
-
-    count k of the method's own runs kept, their sum, the sum of all, and the sum of squares.
-    """
-
-    kept: FloatArray = field(repr=False)
-    own: FloatArray = field(repr=False)
-    total: FloatArray = field(repr=False)
-    squares: FloatArray = field(repr=False)
-    exact: bool
 
 
 def permutation_test(
@@ -101,7 +89,7 @@ def permutation_test(
         value, greater, less = _rank_tails(x, y, rng)
         limits = _rank_limits(x, y)
     else:
-        relabelled = _relabelled(x, y, rng)
+        relabelled = relabelled_sums(x, y, rng)
         value, greater, less = _tails(relabelled, x, y, statistic)
         limits = (_mean_limits if statistic == "mean_difference" else _studentised_limits)(relabelled, x, y)
     low, high = _interval(limits, alternative, 1 - confidence_level)
@@ -133,7 +121,7 @@ def permutation_p(
     tails = (
         _rank_tails(x, y, rng)
         if statistic == "mann_whitney"
-        else _tails(_relabelled(x, y, rng), x, y, statistic)
+        else _tails(relabelled_sums(x, y, rng), x, y, statistic)
     )
     return p_of_tails(tails[1], tails[2], alternative)
 
@@ -144,7 +132,7 @@ def _centred(method: FloatArray, baseline: FloatArray) -> tuple[FloatArray, Floa
 
 
 def _tails(
-    relabelled: _Relabellings, x: FloatArray, y: FloatArray, statistic: str
+    relabelled: Relabellings, x: FloatArray, y: FloatArray, statistic: str
 ) -> tuple[float, float, float]:
     """The observed statistic, and the shares of relabellings at least and at most as large."""
     if statistic == "mean_difference":
@@ -161,7 +149,7 @@ def _rank_tails(x: FloatArray, y: FloatArray, rng: np.random.Generator | None) -
         cumulative = _u_distribution(len(x), len(y))
         at_most = float(cumulative[round(u)])
         return u, float(cumulative[len(x) * len(y) - round(u)]), at_most
-    relabelled = _relabelled(ranks[: len(x)], ranks[len(x) :], rng)
+    relabelled = relabelled_sums(ranks[: len(x)], ranks[len(x) :], rng)
     return u, *_tail_shares(relabelled, relabelled.total, float(ranks[: len(x)].sum()))
 
 
@@ -171,7 +159,7 @@ def _counted_tails(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     slack = _TIE * float(np.abs(x).sum() + np.abs(y).sum())
     above = below = 0
     for kept in range(max(len(x) - len(y), 0), len(x) + 1):
-        own, taken = _subset_sums(x, kept)[0], np.sort(_subset_sums(y, len(x) - kept)[0])
+        own, taken = subset_sums(x, kept)[0], np.sort(subset_sums(y, len(x) - kept)[0])
         above += int((taken.size - np.searchsorted(taken, observed - slack - own, side="left")).sum())
         below += int(np.searchsorted(taken, observed + slack - own, side="right").sum())
     n = comb(len(x) + len(y), len(x))
@@ -197,63 +185,7 @@ def smallest_p(r_method: int, r_baseline: int, alternative: str) -> float:
     return min(1.0, sides / comb(r_method + r_baseline, r_method))
 
 
-def midranks(values: FloatArray) -> FloatArray:
-    """Ranks from 1; ties share the mean of theirs."""
-    ordered = np.sort(values)
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1) / 2
-
-
-def _relabelled(x: FloatArray, y: FloatArray, rng: np.random.Generator | None) -> _Relabellings:
-    if comb(len(x) + len(y), len(x)) > EXACT_LIMIT:
-        return _sampled_relabellings(x, y, np.random.default_rng(0) if rng is None else rng)
-    columns: list[tuple[FloatArray, ...]] = []
-    for kept in range(len(x) + 1):
-        if len(x) - kept > len(y):
-            continue
-        own, own_squares = _subset_sums(x, kept)
-        taken, taken_squares = _subset_sums(y, len(x) - kept)
-        total = np.add.outer(own, taken).ravel()
-        columns.append(
-            (
-                np.full(total.size, float(kept)),
-                np.repeat(own, taken.size),
-                total,
-                np.add.outer(own_squares, taken_squares).ravel(),
-            )
-        )
-    kept_all, own_all, total_all, squares_all = (
-        np.concatenate(parts) for parts in zip(*columns, strict=True)
-    )
-    return _Relabellings(kept_all, own_all, total_all, squares_all, exact=True)
-
-
-def _subset_sums(values: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
-    """Sums and sums of squares of all subsets of one size."""
-    count = comb(len(values), size)
-    index = np.fromiter(
-        chain.from_iterable(combinations(range(len(values)), size)), dtype=np.int64, count=count * size
-    )
-    chosen = values[index.reshape(count, size)]
-    return chosen.sum(axis=1), (chosen**2).sum(axis=1)
-
-
-def _sampled_relabellings(x: FloatArray, y: FloatArray, rng: np.random.Generator) -> _Relabellings:
-    pooled = np.concatenate([x, y])
-    kept, own, total, squares = [], [], [], []
-    for start in range(0, MONTE_CARLO_RELABELLINGS, 4096):
-        rows = min(4096, MONTE_CARLO_RELABELLINGS - start)
-        chosen = np.argsort(rng.random((rows, len(pooled))), axis=1)[:, : len(x)]
-        is_own, values = chosen < len(x), pooled[chosen]
-        kept.append(is_own.sum(axis=1).astype(np.float64))
-        own.append((values * is_own).sum(axis=1))
-        total.append(values.sum(axis=1))
-        squares.append((values**2).sum(axis=1))
-    return _Relabellings(
-        np.concatenate(kept), np.concatenate(own), np.concatenate(total), np.concatenate(squares), exact=False
-    )
-
-
-def _tail_shares(relabelled: _Relabellings, statistics: FloatArray, observed: float) -> tuple[float, float]:
+def _tail_shares(relabelled: Relabellings, statistics: FloatArray, observed: float) -> tuple[float, float]:
     """Shares of relabellings at least and at most as large as observed."""
     slack = _TIE * max(float(np.abs(statistics[np.isfinite(statistics)]).max(initial=0.0)), 1e-300)
     above = int(np.count_nonzero(statistics >= observed - slack))
@@ -271,7 +203,7 @@ def _welch_t(x: FloatArray, y: FloatArray) -> float:
     return 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
 
 
-def _studentised(relabelled: _Relabellings, x: FloatArray, y: FloatArray, shift: float) -> FloatArray:
+def _studentised(relabelled: Relabellings, x: FloatArray, y: FloatArray, shift: float) -> FloatArray:
     """Welch's t of every relabelling after the method's own runs moved down by `shift`."""
     r_x, r_y = len(x), len(y)
     total = relabelled.total - shift * relabelled.kept
@@ -301,7 +233,7 @@ def _interval(
 
 
 def _mean_limits(
-    relabelled: _Relabellings, x: FloatArray, y: FloatArray
+    relabelled: Relabellings, x: FloatArray, y: FloatArray
 ) -> Callable[[float], tuple[float, float]]:
     """Exact inversion: relabelling π is as extreme as observed once the shift passes (D - D_π)/(1 - c_π)."""
     r_x, r_y = len(x), len(y)
@@ -358,7 +290,7 @@ def _u_counts(r_x: int, r_y: int) -> FloatArray:
 
 
 def _studentised_limits(
-    relabelled: _Relabellings, x: FloatArray, y: FloatArray
+    relabelled: Relabellings, x: FloatArray, y: FloatArray
 ) -> Callable[[float], tuple[float, float]]:
     centre = float(x.mean() - y.mean())
     reach = 16 * max(float(np.ptp(np.concatenate([x - x.mean(), y - y.mean()]))), 1e-12)

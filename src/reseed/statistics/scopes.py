@@ -8,8 +8,8 @@ import numpy as np
 
 from reseed.contracts.errors import InvalidTable, UserError
 from reseed.statistics import obuchowski_rockette as nested
+from reseed.statistics.auroc import AurocKernel
 from reseed.statistics.covariance import bootstrap_values, case_covariance
-from reseed.statistics.kernels import AurocKernel
 from reseed.statistics.moderation import moderated_variances
 from reseed.statistics.obuchowski_rockette import Estimate
 from reseed.statistics.outcome import Outcome, reference_outcome

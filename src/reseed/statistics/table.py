@@ -19,14 +19,13 @@ import numpy as np
 import pandas as pd
 
 from reseed.contracts.errors import InvalidTable
+from reseed.statistics.columns import check_columns, check_reference, check_scores, label_codes, number_column
 from reseed.statistics.metric import Metric, TableKind
 from reseed.statistics.scores import CASE_ONLY, CandidateScores, CaseScores, RunLayout, Scores
 
 if TYPE_CHECKING:
     from reseed.statistics.scores import BoolArray, FloatArray, IntArray
 
-REQUIRED_COLUMNS = ("method", "run", "case", "score")
-OPTIONAL_COLUMNS = ("reference", "patient", "weight")
 _LABELS = ("method", "run", "case", "patient")
 _NUMBERS = ("score", "reference", "weight")
 
@@ -83,12 +82,12 @@ def checked_scores(table: pd.DataFrame, metric: Metric) -> Scores:
         For unknown or missing columns, empty labels, scores that are not finite numbers, a reference other
         than 0 or 1 or that differs between runs, duplicate rows, a case missing from a run, one class only.
     """
-    _check_columns(table, metric)
-    labels = {name: _labels(table, name) for name in _LABELS if name in table.columns}
-    numbers = {name: _numbers(table, name) for name in _NUMBERS if name in table.columns}
+    check_columns(table, metric)
+    labels = {name: label_codes(table, name) for name in _LABELS if name in table.columns}
+    numbers = {name: number_column(table, name) for name in _NUMBERS if name in table.columns}
     kind = metric.kind or _kind_of(labels, numbers)
-    _check_reference(numbers, kind)
-    _check_scores(table, numbers["score"], kind)
+    check_reference(numbers, kind)
+    check_scores(table, numbers["score"], kind)
     rows = _Rows(labels)
     layout = _layout(rows, labels, numbers)
     if kind is TableKind.CANDIDATES:
@@ -138,93 +137,11 @@ class _Rows:
             )
 
 
-def _check_columns(table: pd.DataFrame, metric: Metric) -> None:
-    columns = [str(name) for name in table.columns]
-    missing = [name for name in REQUIRED_COLUMNS if name not in columns]
-    if missing:
-        raise InvalidTable(
-            f"score table lacks column {missing[0]!r}; it has {', '.join(columns) or 'no columns'}"
-        )
-    known = (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS)
-    unknown = [name for name in columns if name not in known]
-    if unknown:
-        raise InvalidTable(f"score table has unknown column {unknown[0]!r}; allowed: {', '.join(known)}")
-    if len(set(columns)) != len(columns):
-        raise InvalidTable("score table names a column twice")
-    if metric.kind in (TableKind.CASES, TableKind.CANDIDATES) and "reference" not in columns:
-        raise InvalidTable(
-            f"metric {metric.name!r} needs column 'reference'; the table has {', '.join(columns)}"
-        )
-    if table.empty:
-        raise InvalidTable("score table must have rows, got none")
-
-
-def _labels(table: pd.DataFrame, name: str) -> tuple[IntArray, list[str]]:
-    codes, uniques = pd.factorize(table[name])
-    names = [str(label).strip() for label in uniques]
-    if (codes < 0).any() or "" in names:
-        blank = [i for i, label in enumerate(names) if not label]
-        row = int(np.flatnonzero((codes < 0) | np.isin(codes, blank))[0])
-        raise InvalidTable(f"column {name!r} must not be empty, row {row + 1} is")
-    if len(set(names)) != len(names):  # 1 and "1", or "a" and "a ": the same label
-        merged = {label: i for i, label in enumerate(dict.fromkeys(names))}
-        codes = np.array([merged[label] for label in names])[codes]
-        names = list(merged)
-    return codes.astype(np.int64), names
-
-
-def _numbers(table: pd.DataFrame, name: str) -> FloatArray:
-    numbers = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = (
-        np.isnan(numbers)
-        & table[name].notna().to_numpy()
-        & (table[name].astype(str).str.strip() != "").to_numpy()
-    )
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise InvalidTable(f"column {name!r} must hold numbers, row {row + 1} has {table[name].iloc[row]!r}")
-    if name == "weight" and not (np.isfinite(numbers) & (numbers >= 0)).all():
-        row = int(np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0)))[0])
-        raise InvalidTable(
-            f"column 'weight' must be finite and not negative, row {row + 1} has {_shown(numbers[row])}"
-        )
-    return np.asarray(numbers, dtype=np.float64)
-
-
-def _check_reference(numbers: dict[str, FloatArray], kind: TableKind) -> None:
-    if "reference" not in numbers or kind is TableKind.VALUES:
-        return
-    reference = numbers["reference"]
-    wrong = ~np.isin(reference, (0, 1))
-    if kind is TableKind.CANDIDATES:
-        wrong &= ~np.isnan(reference)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise InvalidTable(f"column 'reference' must be 0 or 1, row {row + 1} has {_shown(reference[row])}")
-
-
-def _shown(number: float) -> str:
-    return "nothing" if np.isnan(number) else f"{number:g}"
-
-
 def _kind_of(labels: dict[str, Any], numbers: dict[str, FloatArray]) -> TableKind:
     if "reference" not in numbers:
         return TableKind.VALUES
     keys = pd.DataFrame({name: labels[name][0] for name in ("method", "run", "case")})
     return TableKind.CANDIDATES if keys.duplicated().any() else TableKind.CASES
-
-
-def _check_scores(table: pd.DataFrame, score: FloatArray, kind: TableKind) -> None:
-    wrong = ~np.isfinite(score) if kind is TableKind.CASES else np.isinf(score)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        place = ", ".join(f"{name} {table[name].iloc[row]!r}" for name in ("method", "run", "case"))
-        hint = (
-            "; for lesion candidates use 'lesion_ap', 'case_auroc' or 'picai_score'"
-            if np.isnan(score[row]) and kind is TableKind.CASES
-            else ""
-        )
-        raise InvalidTable(f"every score must be a finite number, {place} has {_shown(score[row])}{hint}")
 
 
 def _layout(

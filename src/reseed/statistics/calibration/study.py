@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import threading
 import zlib
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -125,7 +127,8 @@ def _chunks(
         for cell, start, size in todo:
             yield cell, start, size, simulated_chunk(cell, start, size, seed)
         return
-    with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_end_with_parent) as pool:
         waiting = iter(todo)
         running: dict[Any, tuple[Cell, int, int]] = {}
         while True:
@@ -137,6 +140,19 @@ def _chunks(
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield *running.pop(future), future.result()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever; it ends instead."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def simulated_chunk(cell: Cell, start: int, size: int, seed: int) -> dict[str, Any]:
