@@ -21,7 +21,7 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="PREDICTIONS_DIR",
-            help="Folder with predictions.json and, for each of its jobs, <pk>/output/.",
+            help="Folder with predictions.json and, for each job in it, a folder PK/output of that job.",
         ),
     ],
     ground_truth: Annotated[
