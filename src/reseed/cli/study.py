@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,14 +14,15 @@ from rich.console import Console
 
 from reseed.cli.summary import print_summary
 from reseed.contracts.job import JobKind, JobState
-from reseed.datasets import KNOWN_DATASETS, dataset_folder
+from reseed.datasets import dataset_folder
 from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.ownership import hand_over
 from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.progress import StudyProgress
 from reseed.orchestration.runner import Outcome
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.orchestration.state import job_record
-from reseed.orchestration.study_file import StudyContext, read_study
+from reseed.orchestration.study_file import read_study
 from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.study_run import StudyRun, process_executor
 from reseed.reporting import write_report
@@ -81,11 +83,13 @@ def run(
         plan(study, out=out, executor=executor, datasets=datasets, project=project)
         return
     console = Console()
-    study_run, outcome = _executed(console, study, out, executor, jobs, datasets, project)
+    asked = _Asked(study, out, executor, datasets, project)
+    study_run, outcome = _executed(console, asked, jobs)
     folder = study_run.folder
     if outcome.is_complete:
         print_summary(console, folder.comparisons)
         write_report(folder.path)
+        hand_over(folder.path, like=study_run.context.project.root)
         console.print(f"\nreport: {_shown(folder.report)}", highlight=False, soft_wrap=True)
     _leave(console, study_run, outcome)
 
@@ -107,7 +111,8 @@ def train(
     """
     console = Console()
     training = (JobKind.PREPROCESS, JobKind.TRAIN)
-    study_run, outcome = _executed(console, study, out, executor, jobs, datasets, project, only=training)
+    asked = _Asked(study, out, executor, datasets, project)
+    study_run, outcome = _executed(console, asked, jobs, only=training)
     _leave(console, study_run, outcome)
 
 
@@ -128,13 +133,9 @@ def plan(
 
         reseed plan studies/quickstart.yaml --json > plan.json
     """
-    context = read_study(study, project=project)
-    folder = _study_folder(context, out)
-    place = _datasets_place(context, datasets) / context.study.dataset
-    console = Console(stderr=True)
-    if context.study.dataset in KNOWN_DATASETS and not place.exists():
-        console.print(f"dataset {context.study.dataset} is not there yet and is built now", highlight=False)
-    study_run = _study_run(console, context, folder, executor, datasets)
+    asked = _Asked(study, out, executor, datasets, project)
+    study_run = _study_run(Console(stderr=True), asked)
+    folder = study_run.folder
     planned = study_plan(study_run.inputs)
     if as_json:
         typer.echo(json.dumps([job.model_dump(mode="json") for job in planned.jobs], indent=1))
@@ -162,44 +163,43 @@ def plan_lines(planned: Plan, folder: StudyFolder) -> list[str]:
     return lines
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The options that the commands share."""
+
+    study: Path
+    out: Path | None
+    executor: ExecutorChoice | None
+    datasets: Path | None
+    project: Path | None
+
+
 def _executed(
-    console: Console,
-    study: Path,
-    out: Path | None,
-    executor: ExecutorChoice | None,
-    jobs: int | None,
-    datasets: Path | None,
-    project: Path | None,
-    *,
-    only: Iterable[JobKind] | None = None,
+    console: Console, asked: _Asked, n_jobs: int | None, *, only: Iterable[JobKind] | None = None
 ) -> tuple[StudyRun, Outcome]:
-    context = read_study(study, project=project)
-    folder = _study_folder(context, out)
-    study_run = _study_run(console, context, folder, executor, datasets)
-    progress = StudyProgress(console, n_side_by_side=jobs or n_usable_cpus())
+    study_run = _study_run(console, asked)
+    progress = StudyProgress(console, n_side_by_side=n_jobs or n_usable_cpus())
     try:
-        return study_run, study_run.run(progress, n_jobs=jobs, only=only)
+        return study_run, study_run.run(progress, n_jobs=n_jobs, only=only)
     finally:
         progress.close()
+        hand_over(study_run.folder.path, like=study_run.context.project.root)
 
 
-def _study_run(
-    console: Console,
-    context: StudyContext,
-    folder: StudyFolder,
-    executor: ExecutorChoice | None,
-    datasets: Path | None,
-) -> StudyRun:
+def _study_run(console: Console, asked: _Asked) -> StudyRun:
+    context = read_study(asked.study, project=asked.project)
+    datasets = asked.datasets or context.project.root / "datasets"
     dataset = dataset_folder(
         context.study.dataset,
-        root=_datasets_place(context, datasets),
+        root=datasets,
         progress=lambda line: console.print(line, highlight=False, soft_wrap=True),
     )
+    hand_over(datasets, like=context.project.root)
     own = process_executor(context)
-    chosen = executor or ExecutorChoice(context.study.executor)
+    chosen = asked.executor or ExecutorChoice(context.study.executor)
     return StudyRun(
         context=context,
-        folder=folder,
+        folder=StudyFolder((asked.out or Path.cwd() / context.study.study).resolve()),
         dataset=dataset.resolve(),
         executor=own if chosen is ExecutorChoice.PROCESS else _docker_executor(),
         own_executor=own,
@@ -210,14 +210,6 @@ def _docker_executor() -> Executor:
     from reseed.orchestration.executors.docker import DockerExecutor  # noqa: PLC0415 (the SDK is an extra)
 
     return DockerExecutor.connected()
-
-
-def _study_folder(context: StudyContext, out: Path | None) -> StudyFolder:
-    return StudyFolder((out or Path.cwd() / context.study.study).resolve())
-
-
-def _datasets_place(context: StudyContext, datasets: Path | None) -> Path:
-    return datasets or context.project.root / "datasets"
 
 
 def _leave(console: Console, study_run: StudyRun, outcome: Outcome) -> None:
