@@ -38,6 +38,23 @@ def undisturbed(preprocessed, tmp_path_factory):
     return job
 
 
+@pytest.fixture(scope="module")
+def model(preprocessed, tmp_path_factory):
+    """A run of two members."""
+    from tests.algorithms.nodule_malignancy.conftest import Job
+
+    folder = tmp_path_factory.mktemp("model")
+    for member in (0, 1):
+        root = tmp_path_factory.mktemp("member")
+        (root / "opt/ml/input/data").mkdir(parents=True)
+        (root / "opt/ml/input/data/preprocessed").symlink_to(preprocessed[2])
+        settings = {"channels": "4", "epochs": "4", "learning_rate": "0.01"}
+        job = Job(root, "train", settings=settings, member=member, members=2)
+        assert job.run() == (0, "")
+        (folder / f"member-{member}").symlink_to(job.ml / "model")
+    return folder
+
+
 class TestPreprocess:
     def test_same_bytes(self, job, training_channel, preprocessed):
         """
@@ -187,22 +204,6 @@ class TestTrain:
 
 
 class TestInference:
-    @pytest.fixture(scope="class")
-    def model(self, preprocessed, tmp_path_factory):
-        """A run of two members."""
-        from tests.algorithms.nodule_malignancy.conftest import Job
-
-        folder = tmp_path_factory.mktemp("model")
-        for member in (0, 1):
-            root = tmp_path_factory.mktemp("member")
-            (root / "opt/ml/input/data").mkdir(parents=True)
-            (root / "opt/ml/input/data/preprocessed").symlink_to(preprocessed[2])
-            settings = {"channels": "4", "epochs": "4", "learning_rate": "0.01"}
-            job = Job(root, "train", settings=settings, member=member, members=2)
-            assert job.run() == (0, "")
-            (folder / f"member-{member}").symlink_to(job.ml / "model")
-        return folder
-
     @pytest.fixture
     def inference(self, job, model):
         made = job("inference")
