@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,11 @@ from scipy.spatial import cKDTree
 
 Places = NDArray[np.int64]
 
-_N_CLOSE_STEPS = 400
-"""How many steps are tried before what is left is searched by a tree."""
+_N_CLOSE_STEPS = 1000
+"""How many steps are tried at most before what is left is searched by a tree."""
+
+_N_TRIALS_PER_PLACE = 100
+"""How many steps are tried on average: surfaces that are far apart go to the tree sooner."""
 
 
 def nearest_distances_mm(start: Places, end: Places, spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
@@ -31,8 +35,8 @@ def nearest_distances_mm(start: Places, end: Places, spacing_mm: tuple[float, ..
     spacing_mm
         The length of a step along each axis.
     """
-    steps, lengths_mm = _close_steps(spacing_mm)
-    margin = np.abs(steps).max(axis=0)
+    rings = _close_steps(spacing_mm)
+    margin = np.abs(np.concatenate([ring.steps for ring in rings])).max(axis=0)
     low = np.minimum(start.min(axis=0), end.min(axis=0)) - margin
     shape = np.maximum(start.max(axis=0), end.max(axis=0)) + margin - low + 1
     taken = np.zeros(math.prod(shape.tolist()), dtype=bool)
@@ -40,19 +44,34 @@ def nearest_distances_mm(start: Places, end: Places, spacing_mm: tuple[float, ..
     taken[(end - low) @ strides] = True
     distances = np.empty(len(start))
     seeking, place = np.arange(len(start)), (start - low) @ strides
-    for step, length_mm in zip((steps @ strides).tolist(), lengths_mm.tolist(), strict=True):
-        arrived = taken[place + step]
+    n_trials_left = _N_TRIALS_PER_PLACE * len(start)
+    for ring in rings:
+        n_trials_left -= seeking.size * len(ring.steps)
+        if n_trials_left < 0:
+            break
+        arrived = np.zeros(seeking.size, dtype=bool)
+        for step in (ring.steps @ strides).tolist():
+            arrived |= taken.take(place + step)
         if arrived.any():
-            distances[seeking[arrived]] = length_mm
-            seeking, place = seeking[~arrived], place[~arrived]
+            distances[seeking[arrived]] = ring.length_mm
+            on = np.flatnonzero(~arrived)
+            seeking, place = seeking[on], place[on]
             if seeking.size == 0:
                 return distances
     distances[seeking] = _by_tree(start[seeking], end, np.array(spacing_mm))
     return distances
 
 
+@dataclass(frozen=True)
+class _Ring:
+    """All steps on a grid of one length."""
+
+    length_mm: float
+    steps: Places
+
+
 @functools.lru_cache(maxsize=64)
-def _close_steps(spacing_mm: tuple[float, ...]) -> tuple[Places, NDArray[np.float64]]:
+def _close_steps(spacing_mm: tuple[float, ...]) -> tuple[_Ring, ...]:
     """The shortest steps on a grid, all up to some length, in the order of their length."""
     n_dimensions = len(spacing_mm)
     unit_ball = math.pi ** (n_dimensions / 2) / math.gamma(n_dimensions / 2 + 1)
@@ -61,9 +80,10 @@ def _close_steps(spacing_mm: tuple[float, ...]) -> tuple[Places, NDArray[np.floa
     axes = [np.arange(-far, far + 1) for far in reach]
     steps = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
     lengths_mm = _lengths_mm(steps, np.array(spacing_mm))
-    order = np.argsort(lengths_mm, kind="stable")
-    order = order[lengths_mm[order] <= radius_mm]
-    return steps[order], lengths_mm[order]
+    return tuple(
+        _Ring(length_mm, steps[lengths_mm == length_mm])
+        for length_mm in np.unique(lengths_mm[lengths_mm <= radius_mm]).tolist()
+    )
 
 
 def _by_tree(start: Places, end: Places, spacing_mm: NDArray[np.float64]) -> NDArray[np.float64]:
