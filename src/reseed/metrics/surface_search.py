@@ -76,6 +76,8 @@ def _close_steps(spacing_mm: tuple[float, ...]) -> tuple[_Ring, ...]:
     n_dimensions = len(spacing_mm)
     unit_ball = math.pi ** (n_dimensions / 2) / math.gamma(n_dimensions / 2 + 1)
     radius_mm = (_N_CLOSE_STEPS * math.prod(spacing_mm) / unit_ball) ** (1 / n_dimensions)
+    # of a grid that is extremely fine along one axis not all of that radius can be tried
+    radius_mm = min(radius_mm, _N_CLOSE_STEPS * min(spacing_mm))
     reach = [int(radius_mm / step) for step in spacing_mm]
     axes = [np.arange(-far, far + 1) for far in reach]
     steps = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)

@@ -1,0 +1,68 @@
+"""The nearest place, against a full table of distances."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from reseed.metrics.surface_search import nearest_distances_mm
+
+SPACING = (3.0, 0.78125, 0.8)
+
+
+def by_table(start, end, spacing):
+    """The smallest entry of each row."""
+    return cdist(start * np.array(spacing), end * np.array(spacing)).min(axis=1)
+
+
+def places(*rows):
+    """Places on a grid."""
+    return np.array(rows, dtype=np.int64)
+
+
+class TestNearestDistances:
+    def test_hand_worked(self):
+        """
+        One step along the first axis, three and four along the others.
+        """
+        found = nearest_distances_mm(places((0, 0, 0), (1, 3, 4)), places((1, 0, 0)), (2.0, 1.0, 1.0))
+
+        assert found.tolist() == [2, 5]
+
+    @pytest.mark.parametrize("reach", [2, 10, 60, 400])
+    def test_near_and_far(self, reach):
+        """
+        Places close by, found by steps, and far away, found by the tree.
+        """
+        rng = np.random.default_rng(reach)
+        for _ in range(10):
+            start, end = (np.unique(rng.integers(0, reach, size=(150, 3)), axis=0) for _ in range(2))
+            end = end + rng.integers(-reach, reach, size=3)
+            assert nearest_distances_mm(start, end, SPACING) == pytest.approx(
+                by_table(start, end, SPACING), abs=1e-9
+            )
+
+    def test_one_far_place_among_many_near_ones(self):
+        """
+        What steps do not reach is not forgotten.
+        """
+        start = places(*[(0, row, 0) for row in range(50)], (90, 90, 90))
+        end = start[:-1] + places((0, 0, 1))
+
+        assert nearest_distances_mm(start, end, SPACING) == pytest.approx(
+            by_table(start, end, SPACING), abs=1e-9
+        )
+
+    @given(
+        st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=20, unique=True),
+        st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=20, unique=True),
+        st.sampled_from([(1.0, 1.0), (0.5, 3.0), (1e-6, 1.0), (1.0, 1e6)]),
+    )
+    def test_any_places_and_spacings(self, start, end, spacing):
+        """
+        Grids that are extremely fine along one axis as well.
+        """
+        found = nearest_distances_mm(places(*start), places(*end), spacing)
+
+        assert found == pytest.approx(by_table(places(*start), places(*end), spacing), rel=1e-9, abs=1e-9)
