@@ -69,9 +69,11 @@ def _samples_inside(annotation: Annotation, scan: Scan, corner_xyz_mm: Coordinat
         if len(planes) == 0:
             continue
         area = _area(outlines, pixel_xs, pixel_ys)
-        ny, nx = SHAPE_ZYX[1:]
-        blocks = area.reshape(ny, _SAMPLES_PER_AXIS, nx, _SAMPLES_PER_AXIS).sum(axis=(1, 3))
-        np.add.at(counts, planes, blocks)
+        rows = area.view(np.uint8).reshape(SHAPE_ZYX[1], _SAMPLES_PER_AXIS, -1).sum(axis=1, dtype=np.uint8)
+        blocks = rows.reshape(*SHAPE_ZYX[1:], _SAMPLES_PER_AXIS).sum(axis=2, dtype=np.int64)
+        n_planes = np.bincount(planes, minlength=SHAPE_ZYX[0])
+        for plane in np.flatnonzero(n_planes):
+            counts[plane] += n_planes[plane] * blocks
     return counts
 
 
@@ -87,12 +89,18 @@ def _nearest_slices(slices_z_mm: Coordinates, zs_mm: Coordinates) -> Coordinates
 def _area(outlines: list[Outline], xs: Coordinates, ys: Coordinates) -> Mask:
     """Inside any inclusion of one slice and inside no exclusion, at the points of a (y, x) grid."""
     inside = np.zeros((len(ys), len(xs)), dtype=np.bool_)
-    for outline in outlines:
+    for outline in sorted(outlines, key=lambda outline: not outline.is_inclusion):
+        # only the rows and columns that the outline reaches: nodules are small, the cube is not
+        (x_low, y_low), (x_high, y_high) = outline.points_xy.min(axis=0), outline.points_xy.max(axis=0)
+        rows, columns = (
+            slice(*np.searchsorted(axis, ends).tolist())
+            for axis, ends in ((ys, (y_low, y_high)), (xs, (x_low, x_high)))
+        )
+        enclosed = points_in_polygon(outline.points_xy, xs[columns], ys[rows])
         if outline.is_inclusion:
-            inside |= points_in_polygon(outline.points_xy, xs, ys)
-    for outline in outlines:
-        if not outline.is_inclusion:
-            inside &= ~points_in_polygon(outline.points_xy, xs, ys)
+            inside[rows, columns] |= enclosed
+        else:
+            inside[rows, columns] &= ~enclosed
     return inside
 
 
