@@ -224,6 +224,19 @@ class TestRefusals:
         with pytest.raises(InvalidPrediction, match=r"case 'n2': output .* is a link out of the submission"):
             metrics_of()
 
+    def test_an_output_that_cannot_be_looked_at(self, submitted, task):
+        """
+        What the file system refuses is a line as well, not a traceback.
+        """
+        long = task.outputs[0].model_copy(update={"relative_path": f"{'x' * 300}.json"})
+
+        with pytest.raises(
+            InvalidPrediction, match=r"case 'n1': output 'x.* cannot be read: File name too long"
+        ):
+            submission_metrics(
+                submitted.paths, submitted.ground_truth, task.model_copy(update={"outputs": (long,)})
+            )
+
     def test_an_output_socket_that_is_missing(self, submitted, metrics_of):
         """
         A job that does not list the output has not produced it.

@@ -141,7 +141,13 @@ def output_file(submission: SubmissionPaths, job: PredictionJob, relative_path: 
     path = submission.output_of(job.pk, relative_path)
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(submission.folder)):
         raise InvalidPrediction(f"output {relative_path!r} is a link out of the submission", case_id=case_id)
-    if path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # a folder on the way that may not be entered
+        raise InvalidPrediction(
+            f"output {relative_path!r} cannot be read: {error.strerror}", case_id=case_id
+        ) from None
+    if is_file:
         return path
     if path.is_symlink():
         raise InvalidPrediction(f"output {relative_path!r} is a link to no file", case_id=case_id)
