@@ -9,10 +9,15 @@ import typer
 
 from reseed.datasets import KNOWN_DATASETS, build_dataset, check_dataset
 
-app = typer.Typer(help="Get, list and check datasets.", no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(
+    help="Get, list and check datasets.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
 
 
-@app.command(epilog="Example: `reseed data get lidc-nodules --out datasets/lidc-nodules`")
+@app.command()
 def get(
     name: Annotated[str, typer.Argument(help="A known dataset; `reseed data list` names them.")],
     out: Annotated[
@@ -31,20 +36,38 @@ def get(
         ),
     ] = None,
 ) -> None:
-    """Build a dataset from its public source: the same bytes on every machine, whole or not at all."""
+    """
+    Build a dataset from its public source: the same bytes on every machine, whole or not at all.
+
+    For example
+
+        reseed data get lidc-nodules --out datasets/lidc-nodules
+    """
     build_dataset(name, out or Path("datasets") / name, source=source, progress=_say)
 
 
-@app.command("list", epilog="Example: `reseed data list`")
+@app.command("list")
 def list_known() -> None:
-    """List the datasets that can be built."""
+    """
+    List the datasets that can be built.
+
+    For example
+
+        reseed data list
+    """
     for known in KNOWN_DATASETS.values():
         typer.echo(f"{known.name}\t{known.title}")
 
 
-@app.command(epilog="Example: `reseed data check datasets/lidc-nodules`")
+@app.command()
 def check(folder: Annotated[Path, typer.Argument(help="A dataset folder.")]) -> None:
-    """Read every file of a dataset folder and compare it with the manifest's SHA-256."""
+    """
+    Read every file of a dataset folder and compare it with the manifest's SHA-256.
+
+    For example
+
+        reseed data check datasets/lidc-nodules
+    """
     manifest = check_dataset(folder)
     n_files = len(manifest.files)
     typer.echo(
