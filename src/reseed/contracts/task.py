@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import Literal, Self
+from collections.abc import Iterable
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
+from reseed.contracts.evaluation import (
+    Classification,
+    Detection,
+    Evaluation,
+    LesionClassification,
+    ReferenceTable,
+    Segmentation,
+)
 from reseed.contracts.model import Contract, MetricKey, Name
 from reseed.contracts.sockets import Socket
+
+T = TypeVar("T")
+
+__all__ = [
+    "CaseMatch",
+    "Classification",
+    "ComparisonSettings",
+    "Detection",
+    "Interface",
+    "LesionClassification",
+    "ReferenceTable",
+    "Segmentation",
+    "Task",
+]
 
 
 class CaseMatch(Contract):
@@ -16,46 +38,22 @@ class CaseMatch(Contract):
 
     by: Literal["image_name", "value"]
     socket: str = Field(description="Slug of the input socket that identifies the case.")
+    ending: str = Field(
+        default="", description="What an image's name has after the case, such as _0000 or _t2w."
+    )
 
 
-class ReferenceTable(Contract):
-    """The reference standard as a CSV file in the ground truth folder, one row per case."""
+class Interface(Contract):
+    """One of several sets of inputs that an algorithm may take, found by their slugs in any order."""
 
-    file: str = "reference.csv"
-    case: str = "case"
-    label: str = "label"
-    patient: str | None = Field(default=None, description="Column of the patient, whose cases are clustered.")
+    inputs: tuple[str, ...] = Field(min_length=1, description="Slugs.")
+    match: CaseMatch | None = Field(default=None, description="Where it differs from the task's.")
+    output: str | None = Field(default=None, description="Slug of the evaluated output, where it differs.")
 
-    @field_validator("file")
-    @classmethod
-    def _stays_inside(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise ValueError(f"must be a path inside the ground truth folder, got {value!r}")
-        return value
-
-    @model_validator(mode="after")
-    def _columns_differ(self) -> Self:
-        columns = [name for name in (self.case, self.label, self.patient) if name is not None]
-        if len(set(columns)) != len(columns):
-            raise ValueError(f"case, label and patient must be different columns, got {', '.join(columns)}")
-        return self
-
-
-class Classification(Contract):
-    """One number per case, higher for the positive class, against a binary label."""
-
-    kind: Literal["classification"] = "classification"
-    score: str = Field(description="Slug of the output socket that holds the score.")
-    minimum: float | None = Field(default=None, description="A score below this is refused.")
-    maximum: float | None = Field(default=None, description="A score above this is refused.")
-    reference: ReferenceTable = ReferenceTable()
-
-    @model_validator(mode="after")
-    def _limits_in_order(self) -> Self:
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
-        return self
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The sorted slugs: what a job's inputs are compared with."""
+        return tuple(sorted(self.inputs))
 
 
 class ComparisonSettings(Contract):
@@ -73,9 +71,15 @@ class Task(Contract):
     case_noun: str = Field(default="cases", description="What a case is called in words, in the plural.")
     inputs: tuple[Socket, ...] = Field(min_length=1)
     outputs: tuple[Socket, ...] = Field(min_length=1)
+    interfaces: tuple[Interface, ...] = Field(
+        default=(), description="Without any, inputs are not looked at beyond the one that tells the case."
+    )
     match: CaseMatch
-    evaluation: Classification
+    evaluation: Evaluation
     metrics: tuple[MetricKey, ...] = Field(min_length=1)
+    reported: tuple[MetricKey, ...] = Field(
+        default=(), description="Further metrics: in metrics.json, not ranked by and not compared."
+    )
     ranking_metric: MetricKey
     comparison: ComparisonSettings = ComparisonSettings()
 
@@ -83,16 +87,15 @@ class Task(Contract):
     @classmethod
     def _sockets_once(cls, value: tuple[Socket, ...]) -> tuple[Socket, ...]:
         for kind in ("slug", "relative_path"):
-            given = [getattr(socket, kind) for socket in value]
-            twice = next((name for name in given if given.count(name) > 1), None)
+            twice = _given_twice(getattr(socket, kind) for socket in value)
             if twice is not None:
                 raise ValueError(f"two sockets have the {kind} {twice!r}")
         return value
 
-    @field_validator("metrics")
+    @field_validator("metrics", "reported")
     @classmethod
     def _metrics_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        twice = next((name for name in value if value.count(name) > 1), None)
+        twice = _given_twice(value)
         if twice is not None:
             raise ValueError(f"metric {twice!r} is given twice")
         return value
@@ -103,13 +106,41 @@ class Task(Contract):
         outputs = [socket.slug for socket in self.outputs]
         if self.match.socket not in inputs:
             raise ValueError(f"match.socket {self.match.socket!r} is not among the inputs {inputs}")
-        if self.evaluation.score not in outputs:
-            raise ValueError(f"evaluation.score {self.evaluation.score!r} is not among the outputs {outputs}")
+        for key, slug in self.evaluation.outputs.items():
+            if slug not in outputs:
+                raise ValueError(f"evaluation.{key} {slug!r} is not among the outputs {outputs}")
         if self.ranking_metric not in self.metrics:
             known = ", ".join(self.metrics)
             raise ValueError(f"ranking_metric {self.ranking_metric!r} is not among the metrics: {known}")
+        twice = next((metric for metric in self.reported if metric in self.metrics), None)
+        if twice is not None:
+            raise ValueError(f"reported {twice!r} is among the metrics already")
+        self._check_interfaces(inputs, outputs)
         return self
+
+    def _check_interfaces(self, inputs: list[str], outputs: list[str]) -> None:
+        for index, interface in enumerate(self.interfaces):
+            place = f"interfaces.{index}"
+            unknown = next((slug for slug in interface.inputs if slug not in inputs), None)
+            if unknown is not None:
+                raise ValueError(f"{place}.inputs {unknown!r} is not among the inputs {inputs}")
+            if interface.output is not None and interface.output not in outputs:
+                raise ValueError(f"{place}.output {interface.output!r} is not among the outputs {outputs}")
+            match = interface.match or self.match
+            if match.socket not in interface.inputs:
+                raise ValueError(f"{place}: the match's socket {match.socket!r} is not among its inputs")
+        if _given_twice(interface.key for interface in self.interfaces) is not None:
+            raise ValueError("interfaces: two of them take the same inputs")
+
+    def input(self, slug: str) -> Socket:
+        """The input socket of that slug."""
+        return next(socket for socket in self.inputs if socket.slug == slug)
 
     def output(self, slug: str) -> Socket:
         """The output socket of that slug."""
         return next(socket for socket in self.outputs if socket.slug == slug)
+
+
+def _given_twice(values: Iterable[T]) -> T | None:
+    given = list(values)
+    return next((value for value in given if given.count(value) > 1), None)
