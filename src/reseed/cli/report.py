@@ -18,7 +18,8 @@ def report(
     """
     Write the report of a study as one HTML file that needs nothing else, not even a network.
 
-    Examples:
+    For example
+
         reseed report quickstart
 
         reseed report quickstart --out ~/quickstart.html

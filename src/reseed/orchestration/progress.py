@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from statistics import median
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from reseed.contracts.job import Job, JobKind, JobRecord, JobState
 from reseed.orchestration.plan import Plan
@@ -75,7 +83,7 @@ class StudyProgress:
     def tick(self) -> None:
         """Refresh the bar, or say a line now and then."""
         if self._bars is not None and self._bar is not None:
-            self._bars.update(self._bar, description=self._counts(), left=self._time_left())
+            self._bars.update(self._bar, description=self._at_work(), left=self._time_left())
         elif time.monotonic() - self._told_at > _PLAIN_INTERVAL_S:
             self._told_at = time.monotonic()
             self._say(f"{self._counts()}   {self._time_left()}")
@@ -97,6 +105,11 @@ class StudyProgress:
         ]
         running = f"   {len(self._running)} running" if self._running else ""
         return "   ".join(parts) + running
+
+    def _at_work(self) -> str:
+        """The counts of the kinds of job that run now: what fits beside a bar."""
+        kinds = [kind for kind in JobKind if kind in self._running.values()]
+        return "   ".join(f"{kind.value} {self._done[kind]}/{self._total[kind]}" for kind in kinds)
 
     def _time_left(self) -> str:
         left_s = 0.0
@@ -128,8 +141,9 @@ def duration_text(seconds: float) -> str:
 def _bars(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
         TextColumn("{task.fields[left]}"),
         TimeElapsedColumn(),
         console=console,

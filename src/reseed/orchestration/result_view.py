@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reseed.contracts.dataset import DatasetManifest
@@ -30,6 +30,13 @@ class ResultView:
     plan: Plan
     around: Surroundings
     listener: Listener
+    jobs_of_run: dict[tuple[str, int], list[Job]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Group the plan's jobs by run."""
+        for job in self.plan.jobs:
+            if job.method is not None and job.run is not None:
+                self.jobs_of_run.setdefault((job.method, job.run), []).append(job)
 
     def begun(self, plan: Plan, records: Mapping[str, JobRecord]) -> None:
         """Show what an earlier command finished but was killed before showing."""
@@ -59,7 +66,7 @@ class ResultView:
             self._show_run(job.method, job.run)
 
     def _show_run(self, method: str, run: int) -> None:
-        jobs = [job for job in self.plan.jobs if job.method == method and job.run == run]
+        jobs = self.jobs_of_run[method, run]
         if _jobs_shown(self.study.run(method, run)) == {job.name: job.key for job in jobs}:
             return
         records = {job.key: job_record(self.study, job) for job in jobs}

@@ -1,13 +1,14 @@
 """
 Jobs as containers of a Docker engine: untrusted programs, one image each, no network.
 
-A container's name is made of its job's key and its attempt's number, so that an orchestrator that
-was killed at any instant finds what the one before it had started. Containers are removed only
-after their exit code and out-of-memory flag have been recorded.
+A container's name is made of the place of its attempt's folder, so that an orchestrator that was
+killed at any instant finds what the one before it had started, and never what another study has.
+Containers are removed only after their exit code and out-of-memory flag have been recorded.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -95,7 +96,7 @@ class DockerExecutor:
         image = self._image(launch.job.role)
         user = container_user(image.attrs.get("Config") or {}, role=launch.job.role)
         _own_writable_folders(launch, user)
-        name = container_name(launch.job.key, launch.number)
+        name = self._container_name(launch.folder)
         arguments = container_arguments(launch, image=str(image.id), user=user, host_paths=self._host_paths)
         container = _asked(
             lambda: self._client.containers.create(name=name, **arguments),
@@ -106,7 +107,7 @@ class DockerExecutor:
 
     def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
         """The state of a container."""
-        container = self._container(attempt, folder)
+        container = self._container(folder)
         return (
             ProgramStatus(ProgramState.LOST)
             if container is None
@@ -115,7 +116,7 @@ class DockerExecutor:
 
     def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
         """As poll; a container that was to be made, or was made and never started, is absent."""
-        container = self._container(attempt, folder)
+        container = self._container(folder)
         if container is None:
             was_made = "container" in attempt.handle
             return ProgramStatus(ProgramState.LOST if was_made else ProgramState.ABSENT)
@@ -126,7 +127,7 @@ class DockerExecutor:
 
     def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:
         """SIGTERM to checkpoint and exit, or SIGKILL."""
-        container = self._container(attempt, folder)
+        container = self._container(folder)
         if container is not None:
             try:
                 container.kill("SIGKILL" if force else "SIGTERM")
@@ -138,7 +139,7 @@ class DockerExecutor:
 
     def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:
         """What the container has printed, the last 1000 lines; kept as the attempt's log."""
-        container = self._container(attempt, folder)
+        container = self._container(folder)
         if container is not None:
             printed = _asked(lambda: container.logs(tail=1000), f"the log of {container.name} cannot be read")
             folder.log.write_bytes(printed)
@@ -146,18 +147,22 @@ class DockerExecutor:
 
     def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
         """Remove a container whose end has been recorded."""
-        container = self._container(attempt, folder)
+        container = self._container(folder)
         if container is not None:
             _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
 
-    def _container(self, attempt: Attempt, folder: AttemptFolder) -> Any | None:
-        key = folder.path.parent.parent.name
+    def _container(self, folder: AttemptFolder) -> Any | None:
         try:
-            return self._client.containers.get(container_name(key, attempt.number))
+            return self._client.containers.get(self._container_name(folder))
         except docker.errors.NotFound:
             return None
         except _ENGINE_ERRORS as error:
             raise InfrastructureError(f"the Docker engine does not answer: {error}") from error
+
+    def _container_name(self, folder: AttemptFolder) -> str:
+        """A name that only this attempt of this job in this study folder has, on the whole engine."""
+        place = str(self._host_paths.on_host(folder.path))
+        return f"reseed-{hashlib.sha256(place.encode()).hexdigest()[:32]}"
 
     def _image(self, role: str) -> Any:
         if role not in self._images:
@@ -175,11 +180,6 @@ def build_command(role: str) -> str:
     if role == "evaluation":
         return f"docker build --target evaluation -t {IMAGE_PREFIX}evaluation ."
     return f"docker build --target algorithm --build-arg ALGORITHM={role} -t {IMAGE_PREFIX}{role} ."
-
-
-def container_name(key: str, number: int) -> str:
-    """The name of an attempt's container."""
-    return f"reseed-{key[:20]}-{number}"
 
 
 def container_user(config: Mapping[str, Any], *, role: str) -> str:

@@ -55,7 +55,7 @@ class ProcessExecutor:
         """Digest over the role's source files and the versions of what they import."""
         return document_digest({"files": self._source_digests(role), "versions": library_versions()})
 
-    def image(self, role: str) -> str | None:  # noqa: ARG002 (a process has no image)
+    def image(self, role: str) -> str | None:
         """None: there is no image."""
         return None
 
@@ -118,7 +118,7 @@ class ProcessExecutor:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
 
-    def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:  # noqa: ARG002 (one file an attempt)
+    def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:
         """What the program has printed so far."""
         return log_tail(folder.log)
 
