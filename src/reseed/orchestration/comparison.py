@@ -80,7 +80,7 @@ def _metric_comparison(table: pd.DataFrame, metric: str, config: CompareConfig) 
     results = {scope.value: _compared(table, metric, scope, config) for scope in scopes}
     return {
         "metric": metric,
-        "summary": summary_lines(results),
+        "summary": summary_lines(results, case_noun=config.case_noun),
         "scopes": {scope: result.to_json() for scope, result in results.items()},
     }
 

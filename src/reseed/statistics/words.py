@@ -151,7 +151,9 @@ def _rounded(count: int) -> int:
     return int(-(-count // step) * step)
 
 
-def summary_lines(comparisons: Mapping[str, Comparison], *, difference: float = 0.01) -> list[str]:
+def summary_lines(
+    comparisons: Mapping[str, Comparison], *, difference: float = 0.01, case_noun: str = "cases"
+) -> list[str]:
     """
     The terminal summary of one metric: methods, then each pair under every scope given.
 
@@ -161,6 +163,8 @@ def summary_lines(comparisons: Mapping[str, Comparison], *, difference: float = 
         Results of one table and metric by scope ("population", "test_set", "trained_models"), any of them.
     difference
         The true difference that the last line is about.
+    case_noun
+        What a case is called, in the plural.
 
     Returns
     -------
@@ -168,18 +172,18 @@ def summary_lines(comparisons: Mapping[str, Comparison], *, difference: float = 
         Lines without markup. Every line about a pair names its scope.
     """
     first = next(comparisons[scope.value] for scope in Scope if scope.value in comparisons)
-    lines = [_headline(first), *_method_lines(first)]
+    lines = [_headline(first, case_noun), *_method_lines(first)]
     for index in range(len(first.pairs)):
-        lines += ["", *_pair_lines(comparisons, index, difference)]
+        lines += ["", *_pair_lines(comparisons, index, difference, case_noun)]
     cautions = dict.fromkeys(warning for result in comparisons.values() for warning in result.warnings)
     return lines + ([""] if cautions else []) + [f"note: {warning}" for warning in cautions]
 
 
-def _headline(result: Comparison) -> str:
+def _headline(result: Comparison, case_noun: str) -> str:
     counts = sorted(set(result.methods["n_runs"].tolist()))
     runs = f"{counts[0]} to {counts[-1]} runs a method" if len(counts) > 1 else f"{counts[0]} runs a method"
     runs = "1 run a method" if counts == [1] else runs
-    cases = f"{result.n_cases} cases"
+    cases = f"{result.n_cases} {case_noun}"
     of = f" of {result.n_patients} patients" if result.n_patients is not None else ""
     return f"{result.metric.label}, {runs}, {cases}{of}"
 
@@ -204,7 +208,9 @@ def _method_lines(result: Comparison) -> list[str]:
     return lines
 
 
-def _pair_lines(comparisons: Mapping[str, Comparison], index: int, difference: float) -> list[str]:
+def _pair_lines(
+    comparisons: Mapping[str, Comparison], index: int, difference: float, case_noun: str
+) -> list[str]:
     ordered = [comparisons[scope.value] for scope in Scope if scope.value in comparisons]
     pair = ordered[0].pairs.iloc[index]
     flip = pair["difference"] < 0 and all(result.settings.alternative == "two-sided" for result in ordered)
@@ -219,7 +225,7 @@ def _pair_lines(comparisons: Mapping[str, Comparison], index: int, difference: f
     terms = ordered[0].error_terms[index]
     if terms is not None:
         runs = int(min(pair["n_runs_method"], pair["n_runs_baseline"]))
-        unit = "patients" if ordered[0].n_patients is not None else "cases"
+        unit = "patients" if ordered[0].n_patients is not None else case_noun
         lines.append(power_sentence(terms, difference, runs, unit))
     return lines
 
