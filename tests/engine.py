@@ -6,10 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
+import docker
 import docker.errors
 import pytest
-
-import docker
 
 REPOSITORY = Path(__file__).parents[1]
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 import yaml
 
-import docker
 from reseed.contracts.dataset import DatasetManifest
 from reseed.contracts.digests import digest_by_file
 from reseed.contracts.files import write_json_atomically
