@@ -73,11 +73,11 @@ def bootstrap_by_picai_eval() -> dict[str, Any]:
     start = time.perf_counter()
     found = metrics.bootstrap_score_ci(n_bootstraps=PEER_REPLICATES, seed=SEED)
     seconds = time.perf_counter() - start
-    low, high = found["score_95_ci"]
+    limits: Any = found["score_95_ci"]
     return {
         "seconds": seconds * N_REPLICATES / PEER_REPLICATES,
         "scaled": f"from {PEER_REPLICATES} replicates, {1000 * seconds / PEER_REPLICATES:.1f} ms each",
-        "result": f"{metrics.score:.4f} ({low:.3f} to {high:.3f})",
+        "result": f"{metrics.score:.4f} ({limits[0]:.3f} to {limits[1]:.3f})",
     }
 
 

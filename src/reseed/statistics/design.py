@@ -64,12 +64,16 @@ class ErrorTerms:
 
 
 def error_terms(moments: RunMoments, a: int, b: int, n_cases: int) -> ErrorTerms:
-    """Error terms of a pair; the observed MS is kept whole when the estimate of σ²_run is negative."""
+    """
+    Error terms of a pair, or of a method against a copy of itself.
+
+    The observed MS is kept whole when the estimate of σ²_run is negative.
+    """
     df = (moments.r[[a, b]] - 1).astype(np.float64)
     ms = float(df @ moments.ms[[a, b]] / df.sum())
     run_case = float(np.mean(moments.var_error[[a, b]] - moments.cov2[[a, b]]))
     run_case = min(max(run_case, 0.0), ms)
-    shared = float((moments.cov2[a] + moments.cov2[b]) / 2 - moments.cov3[a, b])
+    shared = 0.0 if a == b else float((moments.cov2[a] + moments.cov2[b]) / 2 - moments.cov3[a, b])
     return ErrorTerms(ms - run_case, run_case, max(shared, 0.0), n_cases)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reseed.statistics.scores import FloatArray
 
 FEWEST_METHODS = 3
+_FLOOR = 1e-5  # of the median: a variance of 0 has no logarithm; it tells of the prior no more than this
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ def moderated_variances(ms: FloatArray, df: FloatArray) -> ModeratedVariances:
     Raises
     ------
     UserError
-        With fewer than three methods, or a method without variance.
+        With fewer than three methods, or when most have runs that are all equal.
     """
     if len(ms) < FEWEST_METHODS:
         raise UserError(f"moderated run variances need {FEWEST_METHODS} or more methods, got {len(ms)}")
-    if not (ms > 0).all():
-        raise UserError("moderated run variances need runs that differ in every method, one has variance 0")
+    centre = float(np.median(ms))
+    if not centre > 0:
+        raise UserError("moderated run variances need runs that differ, in most methods they are all equal")
+    observed, ms = ms, np.maximum(ms, _FLOOR * centre)
     half = df / 2
     log_excess = np.log(ms) - psi(half) + np.log(half)
     mean = float(log_excess.mean())
@@ -62,7 +65,7 @@ def moderated_variances(ms: FloatArray, df: FloatArray) -> ModeratedVariances:
     pooled = float(df @ ms / df.sum())
     prior = float(np.exp(mean + psi(prior_df / 2) - np.log(prior_df / 2))) if prior_df < most else pooled
     total = prior_df + df
-    return ModeratedVariances((prior_df * prior + df * ms) / total, total, prior, prior_df)
+    return ModeratedVariances((prior_df * prior + df * observed) / total, total, prior, prior_df)
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -15,9 +15,11 @@ from reseed.statistics.metric import MetricLike, TableKind, resolved_metric
 from reseed.statistics.scores import CASE_ONLY, CandidateScores, CaseScores, layout_of_counts
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from reseed.statistics.scores import FloatArray, IntArray
 
-Values: TypeAlias = Sequence[Any] | np.ndarray[Any, Any]
+Values: TypeAlias = "Sequence[Any] | np.ndarray[Any, Any] | pd.Series[Any]"
 
 
 @dataclass(frozen=True)

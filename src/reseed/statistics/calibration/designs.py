@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reseed.statistics.calibration.models import BetaModel, LatentModel, LesionModel, OverlapModel
-from reseed.statistics.calibration.retraining import RetrainedNetwork, SplitRuns, all_splits, relabelled_runs
+from reseed.statistics.calibration.retraining import (
+    FEWEST_RUNS,
+    RetrainedNetwork,
+    SplitRuns,
+    all_splits,
+    relabelled_runs,
+)
 from reseed.statistics.metric import resolved_metric
 from reseed.statistics.table import checked_scores
 
@@ -261,9 +267,10 @@ def retraining_cells(table: pd.DataFrame, metric: str) -> list[Cell]:
     """
     scores = checked_scores(table, resolved_metric(metric))
     cells = []
+    most = int(scores.layout.run_counts.max())
     for i, method in enumerate(scores.layout.methods):
         own = relabelled_runs(scores, [scores.layout.runs_of(i).tolist()])
-        if own.layout.n_runs < 4 and i + 1 < scores.layout.n_methods:
+        if own.layout.n_runs < FEWEST_RUNS <= most:
             continue
         splits = all_splits(own.layout.n_runs)
         halves = (len(splits[0]), own.layout.n_runs - len(splits[0]))
