@@ -246,8 +246,9 @@ class TestPower:
             ({"runs": 1}, "two or more runs"),
             ({"metric": None}, "needs a metric"),
         ]
+        usual: dict[str, Any] = {"metric": "dsc", "difference": 0.02}
         for changes, message in refusals:
             with pytest.raises(UserError, match=message):
-                reseed.power(table, **({"metric": "dsc", "difference": 0.02} | changes))
+                reseed.power(table, **{**usual, **changes})
         with pytest.raises(UserError, match="needs two or more runs to plan from"):
             reseed.power(overlap_table(rng, [1, 3], n=9), metric="dsc", difference=0.02)
