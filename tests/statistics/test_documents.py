@@ -111,6 +111,17 @@ class TestSummary:
         assert not any("SD over retrainings " in line for line in lines[:4])
         assert any("not the methods" in line for line in lines)
 
+    def test_a_margin_adds_its_sentence(self, rng):
+        """With a margin every scope says what it shows of equivalence."""
+        table = simulated_table(rng, [4, 4])
+        results = {scope: reseed.compare(table, metric="auroc", scope=scope, margin=0.5) for scope in SCOPES}
+        said = [
+            line for line in summary_lines(results, case_noun="nodules") if "equivalent within .500" in line
+        ]
+
+        assert len(said) == 3
+        assert summary_lines(results, case_noun="nodules")[0].endswith("50 nodules")
+
     def test_lower_is_better(self, rng):
         """With an error the lower mean wins, and is listed first."""
         score = np.concatenate([rng.normal(9, 0.1, (20, 4)), rng.normal(12, 0.1, (20, 4))], axis=1)

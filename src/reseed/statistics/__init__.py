@@ -10,14 +10,14 @@ from __future__ import annotations
 from reseed.statistics.comparison import compare
 from reseed.statistics.design import ErrorTerms
 from reseed.statistics.metric import METRIC_NAMES
-from reseed.statistics.planning import PowerPlan, power
+from reseed.statistics.planning import PowerPlan, power, power_lines
 from reseed.statistics.ranking import win_probability
 from reseed.statistics.result import Comparison
 from reseed.statistics.settings import TESTS, Scope, answerable_scopes
 from reseed.statistics.single_run import SingleRunEstimate, single_run_estimate
 from reseed.statistics.table import read_table
 from reseed.statistics.variance import VarianceComponents, variance_components
-from reseed.statistics.words import power_lines, summary_lines
+from reseed.statistics.words import summary_lines
 
 __all__ = [
     "METRIC_NAMES",

@@ -14,9 +14,8 @@ from reseed.statistics.words import (
     false_claim_sentence,
     margin_sentence,
     method_sentence,
-    number,
-    p_words,
     power_sentence,
+    run_sd_sentence,
 )
 
 if TYPE_CHECKING:
@@ -97,16 +96,12 @@ def _pair(result: Comparison, scope: Scope, index: int) -> dict[str, Any]:
         higher_is_better=result.metric.higher_is_better,
         scope=scope,
     )
-    margin = _prefixed(detail, "margin_")
+    margin = result.detail(index, "margin_")
     if margin is not None:
         margin["sentence"] = margin_sentence(names, margin, level=settings.level, scope=scope)
-    with_sd = _prefixed(detail, "with_run_sd_")
+    with_sd = result.detail(index, "with_run_sd_")
     if with_sd is not None:
-        with_sd["sentence"] = (
-            f"If both were retrained with the SD over retrainings given, and shown new patients: "
-            f"{number(with_sd['low'], signed=True)} to {number(with_sd['high'], signed=True)}, "
-            f"{p_words(with_sd['p_value'])}."
-        )
+        with_sd["sentence"] = run_sd_sentence(with_sd)
     return {
         **json_value({str(key): value for key, value in row.items()}),
         **json_value(
@@ -115,18 +110,11 @@ def _pair(result: Comparison, scope: Scope, index: int) -> dict[str, Any]:
         "conclusion": said,
         "different": different,
         "better": (names[0] if first_better else names[1]) if different else None,
-        "single_runs": json_value(_prefixed(detail, "single_")),
+        "single_runs": json_value(result.detail(index, "single_")),
         "power": _power(result, index),
         "margin": json_value(margin),
         "with_run_sd": json_value(with_sd),
     }
-
-
-def _prefixed(detail: dict[Any, Any], prefix: str) -> dict[str, Any] | None:
-    found = {
-        str(key).removeprefix(prefix): value for key, value in detail.items() if str(key).startswith(prefix)
-    }
-    return found or None
 
 
 def _power(result: Comparison, index: int) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from reseed.statistics.metric import MetricLike, resolved_metric
 from reseed.statistics.result import json_rows, json_value
 from reseed.statistics.sample import observed_sample
 from reseed.statistics.table import checked_scores
-from reseed.statistics.words import power_sentence
+from reseed.statistics.words import number, power_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,3 +197,24 @@ def _plan(
         unit=unit,
         notes=notes,
     )
+
+
+def power_lines(plan: PowerPlan) -> list[str]:
+    """A power plan for the terminal: what has been found, power by runs and cases, and the answer."""
+    terms = plan.terms
+    sds = [number(float(np.sqrt(value))) for value in (terms.run, terms.run_case, terms.method_case)]
+    lines = [
+        f"SD over retrainings {sds[0]}; on these {terms.n_cases} {plan.unit} run × case {sds[1]}, "
+        f"method × case {sds[2]}",
+        f"With {plan.runs} runs a method a true difference of {number(abs(plan.difference))} is seen "
+        f"{100 * plan.power:.0f} % of the time if retrained and shown new patients.",
+        "",
+        "power        "
+        + "".join(f"{runs:>6}" for runs in sorted(set(plan.curve["runs"])))
+        + "   runs a method",
+    ]
+    for n_cases, rows in plan.curve.groupby("n_cases"):
+        lines.append(
+            f"{n_cases:>7} {plan.unit:<9}" + "".join(f"{100 * power:>4.0f} %" for power in rows["power"])
+        )
+    return [*lines, "", plan.sentence, *(f"note: {note}" for note in plan.notes)]

@@ -84,6 +84,12 @@ class Comparison:
     def scope(self) -> str:
         return self.settings.scope.value
 
+    def detail(self, index: int, prefix: str) -> dict[str, Any] | None:
+        """One pair of `details`: the columns that begin with a prefix, without it; None if there are none."""
+        row = self.details.iloc[index].to_dict()
+        found = {str(key).removeprefix(prefix): row[key] for key in row if str(key).startswith(prefix)}
+        return found or None
+
     def to_json(self) -> dict[str, Any]:
         """
         The whole result as JSON values (a dict for `json.dumps`): finite numbers, NaN and infinity as null.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from reseed.statistics.design import ErrorTerms
     from reseed.statistics.metric import Metric
-    from reseed.statistics.planning import PowerPlan
     from reseed.statistics.result import Comparison
 
 APART = "cannot be told apart"
@@ -85,6 +84,30 @@ def margin_sentence(
         return f"{_opening(scope)}, {method} is not worse than {baseline} by {size} or more."
     text = f"{_opening(scope)}, neither equivalence nor non-inferiority within {size} "
     return text + f"is shown for {method}, {baseline}."
+
+
+def run_sd_sentence(found: Mapping[str, float]) -> str:
+    """The difference of trained models widened by an SD over retrainings known from elsewhere."""
+    low, high = number(found["low"], signed=True), number(found["high"], signed=True)
+    return (
+        f"If both were retrained with the SD over retrainings given, and shown new patients: "
+        f"{low} to {high}, {p_words(found['p_value'])}."
+    )
+
+
+def extra_sentences(result: Comparison, index: int) -> list[str]:
+    """What a margin, or an SD over retrainings, that was given adds to a pair."""
+    pair, found = result.pairs.iloc[index], result.detail(index, "margin_")
+    sentences = []
+    if found is not None:
+        names = (str(pair["method"]), str(pair["baseline"]))
+        sentences.append(
+            margin_sentence(names, found, level=result.settings.level, scope=Scope(result.scope))
+        )
+    found = result.detail(index, "with_run_sd_")
+    if found is not None:
+        sentences.append(run_sd_sentence(found))
+    return sentences
 
 
 def method_sentence(row: Mapping[str, Any], metric: Metric, scope: Scope) -> str:
@@ -219,6 +242,8 @@ def _pair_lines(
     lines = [f"{names[0]} − {names[1]} = {number(sign * pair['difference'], signed=True)}"]
     for result in ordered:
         lines.append(_scope_line(result, index, flip=bool(flip)))
+    for result in ordered:
+        lines += [f"  {sentence}" for sentence in extra_sentences(result, index)]
     single = _single_runs_line(ordered[0], index)
     if single is not None:
         lines += single
@@ -243,6 +268,8 @@ def _scope_line(result: Comparison, index: int, *, flip: bool) -> str:
         )
         said = f"{winner} is better"
     span = f"{_limit(low, 'low')} to {_limit(high, 'high')}"
+    if np.isinf(low) and np.isinf(high):
+        span = "no interval, too few runs"
     return f"  {scope.words:<28}  {span}   {p_value}   {said}"
 
 
@@ -269,24 +296,3 @@ def _single_runs_line(result: Comparison, index: int) -> list[str] | None:
             f"(should be 5 %: {0.05 * within:.1f})"
         )
     return lines
-
-
-def power_lines(plan: PowerPlan) -> list[str]:
-    """A power plan for the terminal: what has been found, power by runs and cases, and the answer."""
-    terms = plan.terms
-    sds = [number(float(np.sqrt(value))) for value in (terms.run, terms.run_case, terms.method_case)]
-    lines = [
-        f"SD over retrainings {sds[0]}; on these {terms.n_cases} {plan.unit} run × case {sds[1]}, "
-        f"method × case {sds[2]}",
-        f"With {plan.runs} runs a method a true difference of {number(abs(plan.difference))} is seen "
-        f"{100 * plan.power:.0f} % of the time if retrained and shown new patients.",
-        "",
-        "power        "
-        + "".join(f"{runs:>6}" for runs in sorted(set(plan.curve["runs"])))
-        + "   runs a method",
-    ]
-    for n_cases, rows in plan.curve.groupby("n_cases"):
-        lines.append(
-            f"{n_cases:>7} {plan.unit:<9}" + "".join(f"{100 * power:>4.0f} %" for power in rows["power"])
-        )
-    return [*lines, "", plan.sentence, *(f"note: {note}" for note in plan.notes)]
