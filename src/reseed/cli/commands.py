@@ -26,8 +26,13 @@ COMMANDS = {
     "plan": CommandPlace("study", "plan", "Print the jobs of a study and which of them are done."),
     "train": CommandPlace("study", "train", "Do only the preprocessing and the trainings of a study."),
     "evaluate": CommandPlace("evaluate", "evaluate", "Score one run's predictions against the reference."),
+    "task": CommandPlace("task", "app", "Check a task file, and list the tasks there are."),
+    "reference-results": CommandPlace(
+        "reference_results", "reference_results", "Put a study's results into a ground truth folder."
+    ),
     "compare": CommandPlace("compare", "compare", "Compare training methods from the scores of all runs."),
     "report": CommandPlace("report", "report", "Write the report of a study as one HTML file."),
+    "diff": CommandPlace("difference", "diff", "Show what differs between two runs, most suspicious first."),
     "power": CommandPlace("power", "power", "Say how many runs and patients it takes to see a difference."),
     "calibrate": CommandPlace("calibrate", "calibrate", "Try every procedure where the truth is known."),
     "data": CommandPlace("data", "app", "Get, list and check datasets."),

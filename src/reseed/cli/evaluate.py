@@ -11,9 +11,8 @@ from reseed.contracts.containers import SubmissionPaths
 from reseed.contracts.metrics import Metrics
 from reseed.contracts.task import Task
 from reseed.scoring.evaluation import submission_metrics, write_metrics
+from reseed.scoring.measures import measure_of
 from reseed.scoring.tasks import TASKS_FOLDER, is_path, read_task, tasks_folder
-
-METRIC_TITLES = {"auroc": "AUROC", "ap": "average precision"}
 
 
 def evaluate(
@@ -49,8 +48,7 @@ def evaluate(
 
         reseed evaluate predictions --ground-truth truth --task my_task.yaml --out metrics.json
     """
-    folder = Path() if is_path(task) else tasks_folder(_start(Path.cwd()))
-    read = read_task(task, folder)
+    read = named_task(task)
     submission = SubmissionPaths(predictions)
     if out is None:
         metrics = submission_metrics(submission, ground_truth, read)
@@ -65,20 +63,33 @@ def metrics_lines(metrics: Metrics, task: Task) -> list[str]:
     n_patients = len({result.patient for result in metrics.results if result.patient is not None})
     of_patients = f" of {n_patients} patients" if n_patients else ""
     lines = [f"{task.title}: {len(metrics.results)} {task.case_noun}{of_patients}"]
-    width = max(len(METRIC_TITLES.get(key, key)) for key in metrics.aggregates)
+    titles = {key: _title(key) for key in metrics.aggregates}
+    width = max(len(title) for title in titles.values())
     for key, aggregate in metrics.aggregates.items():
-        line = f"  {METRIC_TITLES.get(key, key):{width}}  {aggregate.value:.3f}"
+        line = f"  {titles[key]:{width}}  {aggregate.value:.3f}"
         if aggregate.low is not None and aggregate.high is not None:
             level = f"{100 * metrics.confidence_level:g} %"
             line += (
                 f"   {aggregate.low:.3f} to {aggregate.high:.3f} ({level}, for this one run on new patients)"
             )
         lines.append(line)
-    return lines
+    return [*lines, *(comparison.words for comparison in metrics.comparisons)]
 
 
-def _start(here: Path) -> Path:
-    """Where the search for task files starts: here, or in the checkout that this program runs from."""
-    checkout = Path(__file__).resolve().parents[3]
+def _title(key: str) -> str:
+    measure = measure_of(key)
+    if measure is None:
+        return key
+    return f"{measure.title} [{measure.unit}]" if measure.unit else measure.title
+
+
+def named_task(name_or_path: str) -> Task:
+    """A task by its name in the tasks folder around here, or by the path of its file."""
+    return read_task(name_or_path, Path() if is_path(name_or_path) else nearest_tasks_folder())
+
+
+def nearest_tasks_folder() -> Path:
+    """The tasks around the current folder, or those of the checkout that this program runs from."""
+    here, checkout = Path.cwd(), Path(__file__).resolve().parents[3]
     is_inside = any((folder / TASKS_FOLDER).is_dir() for folder in (here, *here.parents))
-    return here if is_inside else checkout
+    return tasks_folder(here if is_inside else checkout)

@@ -70,6 +70,7 @@ class Job(Contract):
     settings: dict[str, str] = Field(default_factory=dict, description="hyperparameters.json.")
     environment: dict[str, str] = Field(default_factory=dict, description="Seeds and the ensemble member.")
     config: dict[str, str] = Field(default_factory=dict, description="Further config files, text by name.")
+    data: str | None = Field(default=None, description="Digest of the part of the dataset that it reads.")
     inputs: tuple[InputFolder, ...] = ()
     outputs: tuple[OutputFolder, ...]
     has_checkpoints: bool = False

@@ -44,7 +44,7 @@ class CaseResult(Contract):
     """
     One case of the reference standard, with what this run made of it.
 
-    `values` are metrics of this case alone, null where they are undefined and skipped; `lesions` are
+    `metrics` are those of this case alone, null where they are undefined and skipped; `lesions` are
     those of the case with all that counts as a detection. A task that has none of either writes
     neither key.
     """
@@ -53,14 +53,14 @@ class CaseResult(Contract):
     patient: str | None = None
     reference: float | None = None
     score: float | None = None
-    values: dict[MetricKey, float | None] = Field(default_factory=dict)
+    metrics: dict[MetricKey, float | None] = Field(default_factory=dict)
     lesions: tuple[LesionRow, ...] | None = None
 
     @model_serializer(mode="wrap")
     def _without_empty_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         document: dict[str, Any] = handler(self)
-        if not self.values:
-            del document["values"]
+        if not self.metrics:
+            del document["metrics"]
         if self.lesions is None:
             del document["lesions"]
         return document
@@ -68,7 +68,7 @@ class CaseResult(Contract):
 
 class ReferenceComparison(Contract):
     """
-    This submission, which is one run, as one draw beside the runs of a reference method.
+    A submission, which is one run, as one draw beside the runs of a reference method.
 
     `low` and `high` are the prediction interval of one more retraining of the reference on these
     cases; `share_reaching` is the share of such retrainings that would score at least as well.

@@ -11,22 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseed.contracts.containers import SubmissionPaths
+from reseed.contracts.errors import UserError
 from reseed.contracts.metrics import Aggregate, CaseResult, Metrics
-from reseed.contracts.task import Task
+from reseed.contracts.task import Classification, Task
 from reseed.metrics.classification import area_under_roc_curve, average_precision
+from reseed.metrics.classification_calibration import brier_score, expected_calibration_error
+from reseed.metrics.classification_thresholds import decisions_at_threshold, sensitivity, specificity
+from reseed.scoring.aggregates import estimated_aggregate, jackknifed_aggregate
+from reseed.scoring.interfaces import matched_jobs
 from reseed.scoring.numbers import predicted_number
+from reseed.scoring.progress import Progress
 from reseed.scoring.reference import ReferenceCase, reference_cases
-from reseed.scoring.submission import job_by_case, submitted_jobs
 from reseed.statistics import single_run_estimate
 
 RankingMetric = Callable[[NDArray[Any], NDArray[Any]], float]
-Progress = Callable[[int, int], None]
-"""Told how many cases are done, of how many."""
 
 CLASSIFICATION_METRICS: Mapping[str, RankingMetric] = {
     "auroc": area_under_roc_curve,
     "ap": average_precision,
 }
+"""Those that runs are compared by; `reported_values` has the others."""
 
 
 def classification_metrics(
@@ -38,13 +42,13 @@ def classification_metrics(
 ) -> Metrics:
     """Metrics of one submission to a classification task; raises as `submission_metrics` does."""
     rule = task.evaluation
+    if not isinstance(rule, Classification):
+        raise TypeError(f"not a classification: {rule.kind}")
     cases = reference_cases(ground_truth, rule.reference)
-    jobs = job_by_case(submitted_jobs(submission), task.match, [case.case_id for case in cases])
+    matched = matched_jobs(submission, task, [case.case_id for case in cases])
     scores = []
-    for n_done, case in enumerate(cases, start=1):
-        job = jobs[case.case_id]
-        socket = task.output(rule.score)
-        scores.append(predicted_number(submission, job, socket, rule, case_id=case.case_id))
+    for n_done, match in enumerate(matched, start=1):
+        scores.append(predicted_number(submission, match.job, match.socket, rule, case_id=match.case_id))
         progress(n_done, len(cases))
     level = task.comparison.confidence_level
     return Metrics(
@@ -53,7 +57,8 @@ def classification_metrics(
         aggregates={
             key: classification_aggregate(cases, scores, metric=key, confidence_level=level)
             for key in task.metrics
-        },
+        }
+        | {key: _reported_aggregate(cases, scores, key, task) for key in task.reported},
         results=tuple(
             CaseResult(case_id=case.case_id, patient=case.patient, reference=case.label, score=score)
             for case, score in zip(cases, scores, strict=True)
@@ -84,13 +89,35 @@ def classification_aggregate(
         metric=metric,
         confidence_level=confidence_level,
     )
-    return Aggregate(
-        value=CLASSIFICATION_METRICS[metric](reference, score),
-        standard_error=_finite_or_none(estimate.standard_error),
-        low=_finite_or_none(estimate.low),
-        high=_finite_or_none(estimate.high),
-    )
+    return estimated_aggregate(CLASSIFICATION_METRICS[metric](reference, score), estimate)
 
 
-def _finite_or_none(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _reported_aggregate(
+    cases: Sequence[ReferenceCase], scores: Sequence[float], metric: str, task: Task
+) -> Aggregate:
+    """A metric that is reported only, with a jackknife over patients."""
+    threshold = task.evaluation.threshold if isinstance(task.evaluation, Classification) else math.nan
+    reference, score = np.array([case.label for case in cases]), np.array(scores)
+
+    def value_of(kept: NDArray[np.intp]) -> float:
+        return _reported_value(metric, reference[kept], score[kept], threshold)
+
+    level = task.comparison.confidence_level
+    patients = [case.patient or case.case_id for case in cases]
+    try:
+        aggregate = jackknifed_aggregate(value_of, patients, confidence_level=level)
+    except ValueError as error:
+        raise UserError(f"metric {metric!r}: {error}; give the evaluation minimum 0 and maximum 1") from None
+    if aggregate is None:
+        raise UserError(f"metric {metric!r} is undefined on these cases")
+    return aggregate
+
+
+def _reported_value(metric: str, reference: NDArray[Any], score: NDArray[Any], threshold: float) -> float:
+    match metric:
+        case "brier":
+            return brier_score(reference, score)
+        case "ece":
+            return expected_calibration_error(reference, score)
+    decisions = decisions_at_threshold(reference, score, threshold)
+    return sensitivity(decisions) if metric == "sensitivity" else specificity(decisions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 from reseed.contracts.containers import SubmissionPaths
@@ -9,11 +11,8 @@ from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.metrics import Metrics
 from reseed.contracts.task import Task
-from reseed.scoring.classification import Progress, classification_metrics
-
-
-def _no_progress(n_done: int, n_cases: int) -> None:
-    """Tell nobody."""
+from reseed.scoring.progress import Progress, tell_nobody
+from reseed.scoring.reference_results import REFERENCE_RESULTS, reference_comparisons
 
 
 def submission_metrics(
@@ -21,7 +20,7 @@ def submission_metrics(
     ground_truth: Path,
     task: Task,
     *,
-    progress: Progress = _no_progress,
+    progress: Progress = tell_nobody,
 ) -> Metrics:
     """
     The metrics of one submission, with the result of every case in the order of case ids.
@@ -36,7 +35,19 @@ def submission_metrics(
     """
     if not ground_truth.is_dir():
         raise UserError(f"{ground_truth}: no such folder; it must hold the ground truth")
-    return classification_metrics(submission, ground_truth, task, progress=progress)
+    metrics = _metrics_by_kind(submission, ground_truth, task, progress=progress)
+    comparisons = reference_comparisons(metrics, task, ground_truth / REFERENCE_RESULTS)
+    return metrics.model_copy(update={"comparisons": comparisons}) if comparisons else metrics
+
+
+def _metrics_by_kind(
+    submission: SubmissionPaths, ground_truth: Path, task: Task, *, progress: Progress
+) -> Metrics:
+    # imported by need: a study scores many runs, and images take their time to import
+    kind = task.evaluation.kind
+    module = importlib.import_module(f"reseed.scoring.{kind}")
+    scored: Callable[..., Metrics] = getattr(module, f"{kind}_metrics")
+    return scored(submission, ground_truth, task, progress=progress)
 
 
 def write_metrics(
@@ -45,7 +56,7 @@ def write_metrics(
     ground_truth: Path,
     task: Task,
     *,
-    progress: Progress = _no_progress,
+    progress: Progress = tell_nobody,
 ) -> Metrics:
     """
     Score a submission into a metrics.json, which is then whole; after a refusal there is none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def reference_cases(ground_truth: Path, table: ReferenceTable) -> tuple[Referenc
     cases: dict[str, ReferenceCase] = {}
     first_line: dict[str, int] = {}
     mistakes = []
-    for line, row in _rows(path, table):
+    for line, row in table_rows(path, (table.case, table.label, table.patient)):
         case = row[table.case]
         label = LABELS.get(row[table.label])
         patient = None if table.patient is None else row[table.patient]
@@ -73,14 +73,30 @@ def _refuse_one_class(path: Path, cases: list[ReferenceCase]) -> None:
         )
 
 
-def _rows(path: Path, table: ReferenceTable) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and stripped cells of every row that is not blank."""
+def table_rows(path: Path, columns: Sequence[str | None]) -> Iterator[tuple[int, dict[str, str]]]:
+    """
+    Line number and stripped cells of every row of a CSV file that is not blank.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Those that must be there, once; None is none.
+
+    Raises
+    ------
+    UserError
+        When the file is missing or cannot be read.
+    InvalidDocument
+        When it is no table, or a column is missing.
+    """
     try:
         # utf-8-sig: spreadsheets put a byte order mark in front
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            _check_header(path, header, table)
+            _check_header(path, header, columns)
             for cells in reader:
                 if not any(cell.strip() for cell in cells):
                     continue
@@ -98,9 +114,9 @@ def _rows(path: Path, table: ReferenceTable) -> Iterator[tuple[int, dict[str, st
         raise InvalidDocument(f"{path}: not a CSV table: {reason}") from None
 
 
-def _check_header(path: Path, header: list[str], table: ReferenceTable) -> None:
+def _check_header(path: Path, header: list[str], columns: Sequence[str | None]) -> None:
     found = ", ".join(header) or "none"
-    for name in (table.case, table.label, table.patient):
+    for name in columns:
         if name is not None and header.count(name) != 1:
             problem = "is missing" if name not in header else "is given twice"
             raise InvalidDocument(f"{path}:1: column {name!r} {problem}; columns: {found}")

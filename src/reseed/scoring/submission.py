@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -43,10 +43,12 @@ def submitted_jobs(submission: SubmissionPaths) -> list[PredictionJob]:
 
 
 def job_by_case(
-    jobs: Iterable[PredictionJob], match: CaseMatch, case_ids: Sequence[str]
+    jobs: Iterable[PredictionJob], match: CaseMatch | Mapping[str, CaseMatch], case_ids: Sequence[str]
 ) -> dict[str, PredictionJob]:
     """
     The one job of every case, in the order of `case_ids`.
+
+    `match` says how a job tells its case: one rule for all, or one for each job by its pk.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def job_by_case(
     known = set(case_ids)
     found: dict[str, PredictionJob] = {}
     for job in sorted(jobs, key=lambda job: job.pk):
-        case = case_of(job, match)
+        case = case_of(job, match if isinstance(match, CaseMatch) else match[job.pk])
         if case not in known:
             raise InvalidPrediction(_unknown_case(job, case, case_ids), case_id=case)
         if case in found:
@@ -96,7 +98,13 @@ def case_of(job: PredictionJob, match: CaseMatch) -> str:
             )
         name = value.image.name.rsplit("/", maxsplit=1)[-1]
         suffix = next((suffix for suffix in IMAGE_SUFFIXES if name.lower().endswith(suffix)), "")
-        return name[: len(name) - len(suffix)]
+        stem = name[: len(name) - len(suffix)]
+        if not stem.endswith(match.ending):
+            raise InvalidDocument(
+                f"job {job.pk!r}: the image of input {match.socket!r} must be named <case>{match.ending}, "
+                f"got {name!r}"
+            )
+        return stem.removesuffix(match.ending)
     if isinstance(value.value, bool) or not isinstance(value.value, str | int):
         raise InvalidDocument(
             f"job {job.pk!r}: input {match.socket!r} must hold the case id as text, got {value.value!r}"

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reseed.contracts.errors import InvalidDocument, UserError
+from reseed.contracts.evaluation import Segmentation
 from reseed.contracts.task import Task
 from reseed.documents.places import Location, place_in
 from reseed.documents.reading import read_yaml
-from reseed.scoring.classification import CLASSIFICATION_METRICS
+from reseed.scoring.measures import MEASURES, comparable
 
 TASKS_FOLDER = Path("evaluation/tasks")
 """Below a checkout of the project."""
@@ -85,9 +86,29 @@ def _checked_task(path: Path) -> Task:
 
 
 def _mistakes(task: Task) -> Iterator[tuple[Location, str]]:
-    """What the contract cannot know: the metrics that exist."""
-    for index, metric in enumerate(task.metrics):
-        if metric not in CLASSIFICATION_METRICS:
-            known = ", ".join(CLASSIFICATION_METRICS)
-            kind = task.evaluation.kind
-            yield ("metrics", index), f"metrics.{index}: {kind} has no metric {metric!r}; it has {known}"
+    """What the contract cannot know: the metrics that exist, and what each needs said."""
+    kind = task.evaluation.kind
+    allowed = {"metrics": comparable(kind), "reported": list(MEASURES[kind])}
+    for key, metrics in (("metrics", task.metrics), ("reported", task.reported)):
+        for index, metric in enumerate(metrics):
+            if metric not in allowed[key]:
+                known = ", ".join(allowed[key])
+                hint = "; put it under 'reported'" if metric in MEASURES[kind] else ""
+                yield (key, index), f"{key}.{index}: {kind} has no metric {metric!r}; it has {known}{hint}"
+    if isinstance(task.evaluation, Segmentation):
+        yield from _aggregation_mistakes(task, task.evaluation)
+
+
+def _aggregation_mistakes(task: Task, rule: Segmentation) -> Iterator[tuple[Location, str]]:
+    asked = (*task.metrics, *task.reported)
+    place = ("evaluation", "aggregation")
+    for metric in asked:
+        if metric not in rule.aggregation:
+            example = f"{metric}: {{both_empty: skip, one_empty: skip}}"
+            yield place, f"evaluation.aggregation: must say what metric {metric!r} is worth, as in {example}"
+    for metric in rule.aggregation:
+        if metric not in asked:
+            yield (
+                (*place, metric),
+                f"evaluation.aggregation.{metric}: is not among the metrics: {', '.join(asked)}",
+            )
