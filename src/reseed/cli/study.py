@@ -16,6 +16,7 @@ from reseed.cli.summary import print_summary
 from reseed.contracts.job import JobKind, JobState
 from reseed.datasets import dataset_folder
 from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.explanation import explanation, named_job
 from reseed.orchestration.ownership import hand_over
 from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.progress import StudyProgress
@@ -123,6 +124,9 @@ def plan(
     datasets: DataOption = None,
     project: ProjectOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
+    explain: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Why this job, by name or key, will run or will not.")
+    ] = None,
 ) -> None:
     """
     Print the jobs of a study and which of them are done; does nothing else.
@@ -132,15 +136,20 @@ def plan(
         reseed plan studies/quickstart.yaml
 
         reseed plan studies/quickstart.yaml --json > plan.json
+
+        reseed plan studies/quickstart.yaml --explain train/planes_2d/run-0/member-0
     """
     asked = _Asked(study, out, executor, datasets, project)
     study_run = _study_run(Console(stderr=True), asked)
-    folder = study_run.folder
     planned = study_plan(study_run.inputs)
     if as_json:
         typer.echo(json.dumps([job.model_dump(mode="json") for job in planned.jobs], indent=1))
         return
-    for line in plan_lines(planned, folder):
+    if explain is not None:
+        lines = explanation(named_job(planned, explain), planned, study_run.folder)
+    else:
+        lines = plan_lines(planned, study_run.folder)
+    for line in lines:
         typer.echo(line)
 
 

@@ -20,7 +20,18 @@ COMPARISON = "comparison"
 TASK_CONFIG = "task.yaml"
 COMPARE_CONFIG = "compare.json"
 
-_KEY_FIELDS = ("kind", "role", "command", "code", "settings", "environment", "config", "inputs", "outputs")
+KEY_FIELDS = (
+    "kind",
+    "role",
+    "command",
+    "code",
+    "settings",
+    "environment",
+    "config",
+    "data",
+    "inputs",
+    "outputs",
+)
 
 
 @dataclass(frozen=True)
@@ -229,9 +240,8 @@ def _texts(settings: Settings) -> dict[str, str]:
     return {key: setting_text(value) for key, value in settings.items()}
 
 
-def _keyed(*, data: str | None = None, **fields: object) -> Job:
+def _keyed(**fields: object) -> Job:
     """A job with its key: the digest of all that decides its result, and of nothing else."""
     unkeyed = Job.model_validate({"key": "0" * 64, **fields})
-    deciding = unkeyed.model_dump(mode="json", include=set(_KEY_FIELDS))
-    key = document_digest({**deciding, "data": data})
-    return unkeyed.model_copy(update={"key": key})
+    deciding = unkeyed.model_dump(mode="json", include=set(KEY_FIELDS))
+    return unkeyed.model_copy(update={"key": document_digest(deciding)})

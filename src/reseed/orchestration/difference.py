@@ -1,0 +1,124 @@
+"""What differs between two runs, most suspicious first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reseed.contracts.errors import UserError
+from reseed.contracts.run import RunRecord
+from reseed.documents.reading import read_json
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SUSPICION = (
+    ("data", "the data"),
+    ("settings", "a setting"),
+    ("program.algorithm", "the algorithm"),
+    ("program.version", "the algorithm's version"),
+    ("vary", "what the study varies"),
+    ("n_members", "the ensemble"),
+    ("reported", "what the training reported"),
+    ("program", "the program"),
+    ("packages", "a package of the orchestrator"),
+    ("hardware", "the machine"),
+    ("seeds", "a seed"),
+    ("weights", "the weights"),
+)
+"""Parts of a record from what should never differ to what a retraining always changes."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that two runs do not share."""
+
+    kind: str
+    key: str
+    first: Any
+    second: Any
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether a retraining is meant to differ in it."""
+        return self.kind in ("a seed", "the weights")
+
+    def line(self) -> str:
+        """The difference as one line of text."""
+        return f"{self.kind}: {self.key}: {_shown(self.first)} | {_shown(self.second)}"
+
+
+def recorded_run(path: Path) -> RunRecord:
+    """
+    The record of a run, by its folder or by the path of its run.json.
+
+    Raises
+    ------
+    UserError
+        When there is none, or it cannot be understood.
+    """
+    file = path / "run.json" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"{path}: no run.json; name a folder like STUDY_DIR/runs/<method>/<run>")
+    return read_json(file, RunRecord)
+
+
+def run_differences(first: RunRecord, second: RunRecord) -> list[Difference]:
+    """
+    What differs between two runs, in the order in which to look at it.
+
+    Times, durations, job keys and the runs' own names are not differences.
+    """
+    values = [dict(_compared(record)) for record in (first, second)]
+    found = []
+    for key in sorted({*values[0], *values[1]}):
+        before, after = (value.get(key) for value in values)
+        if before != after:
+            found.append((_rank(key), key, before, after))
+    found.sort(key=lambda item: (item[0], item[1]))
+    return [
+        Difference(_SUSPICION[rank][1], key.partition(".")[2] or key, before, after)
+        for rank, key, before, after in found
+    ]
+
+
+def _compared(record: RunRecord) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of all that is compared."""
+    document = record.model_dump(mode="json")
+    yield "n_members", len(record.members)
+    yield "vary", ", ".join(stream.value for stream in record.vary)
+    for part in ("data", "settings", "program", "packages", "hardware"):
+        yield from _flat(part, document[part])
+    for member in document["members"]:
+        name = f"member-{member['member']}"
+        yield from _flat(f"seeds.{name}", member["seeds"])
+        yield from _flat(f"weights.{name}", member["weights"])
+        for part in _REPORTED_CAUSES:
+            yield from _flat(f"reported.{name}.{part}", member["reported"].get(part, {}))
+
+
+_REPORTED_CAUSES = ("computation", "files")
+"""What a training's own run.json says of its device, versions and flags, and of the files it read."""
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from _flat(f"{prefix}.{key}", below)
+    else:
+        yield prefix, value
+
+
+def _rank(key: str) -> int:
+    for rank, (prefix, _) in enumerate(_SUSPICION):
+        if key == prefix or key.startswith(f"{prefix}."):
+            return rank
+    return len(_SUSPICION) - 1
+
+
+def _shown(value: Any) -> str:
+    text = "absent" if value is None else str(value)
+    if _DIGEST.fullmatch(text):
+        return f"{text[:12]}…"
+    return text if len(text) <= 72 else f"{text[:69]}…"
