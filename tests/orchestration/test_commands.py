@@ -91,7 +91,10 @@ def test_a_bad_study_file_is_lines_on_stderr(text: str, line: str, tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "train", "evaluate", "compare", "report", "data"])
+@pytest.mark.parametrize(
+    "command",
+    ["run", "plan", "train", "evaluate", "compare", "verify", "diff", "report", "power", "calibrate", "data"],
+)
 def test_every_command_has_help_with_an_example(command: str, tmp_path: Path):
     """--help of each command, and of each part of `data`, shows a command line to copy."""
     parts = [["data", part] for part in ("get", "list", "check")] if command == "data" else [[command]]

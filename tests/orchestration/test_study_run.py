@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from reseed.contracts.errors import UserError
-from reseed.contracts.job import Job, JobKind, JobRecord, JobState
+from reseed.contracts.job import Job, JobRecord, JobState
 from reseed.orchestration.plan import Plan
 from reseed.orchestration.runner import Outcome
 from reseed.orchestration.study_file import read_study
@@ -197,7 +197,7 @@ def test_only_the_trainings(project: SmallProject, tmp_path: Path):
     """`reseed train` stops after the trainings; `reseed run` goes on from there."""
     study, out = project.study(), tmp_path / "out"
 
-    diary, outcome = _run(study, out, only=(JobKind.PREPROCESS, JobKind.TRAIN))
+    diary, outcome = _run(study, out, part=Plan.trainings)
     assert outcome.is_complete
     assert {name.split("/")[0] for name in diary.started_jobs} == {"preprocess", "train"}
 

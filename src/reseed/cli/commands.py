@@ -31,6 +31,7 @@ COMMANDS = {
         "reference_results", "reference_results", "Put a study's results into a ground truth folder."
     ),
     "compare": CommandPlace("compare", "compare", "Compare training methods from the scores of all runs."),
+    "verify": CommandPlace("verify", "verify", "Retrain a recorded run and say whether it is the same."),
     "report": CommandPlace("report", "report", "Write the report of a study as one HTML file."),
     "diff": CommandPlace("difference", "diff", "Show what differs between two runs, most suspicious first."),
     "power": CommandPlace("power", "power", "Say how many runs and patients it takes to see a difference."),

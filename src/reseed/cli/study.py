@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -84,8 +84,8 @@ def run(
         plan(study, out=out, executor=executor, datasets=datasets, project=project)
         return
     console = Console()
-    asked = _Asked(study, out, executor, datasets, project)
-    study_run, outcome = _executed(console, asked, jobs)
+    asked = StudyRequest(study, out, executor, datasets, project)
+    study_run, outcome = executed(console, asked, jobs)
     folder = study_run.folder
     if outcome.is_complete:
         print_summary(console, folder.comparisons)
@@ -111,9 +111,8 @@ def train(
         reseed train studies/quickstart.yaml --jobs 4
     """
     console = Console()
-    training = (JobKind.PREPROCESS, JobKind.TRAIN)
-    asked = _Asked(study, out, executor, datasets, project)
-    study_run, outcome = _executed(console, asked, jobs, only=training)
+    asked = StudyRequest(study, out, executor, datasets, project)
+    study_run, outcome = executed(console, asked, jobs, part=Plan.trainings)
     _leave(console, study_run, outcome)
 
 
@@ -139,8 +138,8 @@ def plan(
 
         reseed plan studies/quickstart.yaml --explain train/planes_2d/run-0/member-0
     """
-    asked = _Asked(study, out, executor, datasets, project)
-    study_run = _study_run(Console(stderr=True), asked)
+    asked = StudyRequest(study, out, executor, datasets, project)
+    study_run = study_run_of(Console(stderr=True), asked)
     planned = study_plan(study_run.inputs)
     if as_json:
         typer.echo(json.dumps([job.model_dump(mode="json") for job in planned.jobs], indent=1))
@@ -173,7 +172,7 @@ def plan_lines(planned: Plan, folder: StudyFolder) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class StudyRequest:
     """The options that the commands share."""
 
     study: Path
@@ -183,19 +182,23 @@ class _Asked:
     project: Path | None
 
 
-def _executed(
-    console: Console, asked: _Asked, n_jobs: int | None, *, only: Iterable[JobKind] | None = None
+def executed(
+    console: Console,
+    asked: StudyRequest,
+    n_jobs: int | None,
+    *,
+    part: Callable[[Plan], Plan] = lambda whole: whole,
 ) -> tuple[StudyRun, Outcome]:
-    study_run = _study_run(console, asked)
+    study_run = study_run_of(console, asked)
     progress = StudyProgress(console, n_side_by_side=n_jobs or n_usable_cpus())
     try:
-        return study_run, study_run.run(progress, n_jobs=n_jobs, only=only)
+        return study_run, study_run.run(progress, n_jobs=n_jobs, part=part)
     finally:
         progress.close()
         hand_over(study_run.folder.path, like=study_run.context.project.root)
 
 
-def _study_run(console: Console, asked: _Asked) -> StudyRun:
+def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
     context = read_study(asked.study, project=asked.project)
     datasets = asked.datasets or context.project.root / "datasets"
     dataset = dataset_folder(

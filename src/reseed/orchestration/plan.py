@@ -75,6 +75,10 @@ class Plan:
         """The part of the plan that does these kinds of job."""
         return Plan(tuple(job for job in self.jobs if job.kind in kinds))
 
+    def trainings(self) -> Plan:
+        """Preprocessing and trainings only."""
+        return self.of_kind(JobKind.PREPROCESS, JobKind.TRAIN)
+
     def leading_to(self, wanted: Iterable[str]) -> Plan:
         """The part of the plan that these jobs, by key, depend on, and themselves."""
         needed = set(wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +14,11 @@ from types import FrameType
 from reseed.contracts.dataset import DatasetManifest
 from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_bytes_atomically, write_json_atomically
-from reseed.contracts.job import Job, JobKind
+from reseed.contracts.job import Job
 from reseed.datasets import read_dataset
 from reseed.orchestration.executors.executor import Executor
 from reseed.orchestration.executors.process import ProcessExecutor
-from reseed.orchestration.plan import COMPARISON, PlanInputs, study_plan
+from reseed.orchestration.plan import COMPARISON, Plan, PlanInputs, study_plan
 from reseed.orchestration.provenance import surroundings
 from reseed.orchestration.result_view import ResultView
 from reseed.orchestration.results import complete_output
@@ -82,10 +82,14 @@ class StudyRun:
         return (self.own_executor if role == COMPARISON else self.executor).code_digest(role)
 
     def run(
-        self, listener: Listener, *, n_jobs: int | None = None, only: Iterable[JobKind] | None = None
+        self,
+        listener: Listener,
+        *,
+        n_jobs: int | None = None,
+        part: Callable[[Plan], Plan] = lambda whole: whole,
     ) -> Outcome:
         """
-        Take the study to its end, or its first kinds of job to theirs.
+        Take the study, or a part of it, to its end.
 
         Parameters
         ----------
@@ -93,8 +97,8 @@ class StudyRun:
             Told of every job.
         n_jobs
             Jobs side by side; the number of cores when not given.
-        only
-            The kinds of job to do, all when not given.
+        part
+            The part of the whole plan to do; all of it by default.
 
         Raises
         ------
@@ -103,7 +107,7 @@ class StudyRun:
         """
         inputs = self.inputs
         whole = study_plan(inputs)
-        plan = whole if only is None else whole.of_kind(*only)
+        plan = part(whole)
         self._claim()
         with exclusive(self.folder), _stop_on_signals() as stop:
             write_json_atomically(self.folder.plan, [job.model_dump(mode="json") for job in whole.jobs])

@@ -1,0 +1,99 @@
+"""Does a run come out again?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reseed.orchestration.verification import prediction_p_value
+
+from .conftest import SmallProject
+
+METHODS = {"two": {"algorithm": "logistic", "settings": {"features": 2}}}
+
+
+def _typed(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "reseed", *map(str, words)],
+        cwd=cwd, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def study(project: SmallProject, tmp_path: Path) -> Path:
+    """A study file whose four runs are recorded in tmp_path/small."""
+    path = project.study(methods=METHODS, runs=4, members=1)
+    done = _typed("run", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_a_run_that_comes_out_again(study: Path, tmp_path: Path):
+    """The same seeds, code and data give the same bits; a second verification retrains once more."""
+    for _ in range(2):
+        done = _typed("verify", study, "--run", "two/1", cwd=tmp_path)
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-1] == "two/1: bit-identical"
+        assert "kept from before" not in done.stdout
+        assert "train 1/1" in done.stdout
+
+
+def test_other_code_with_a_score_among_the_others(study: Path, project: SmallProject, tmp_path: Path):
+    """Weights differ, the score is one that a retraining could have: the program is named."""
+    program = project.root / "algorithms/logistic/train.py"
+    program.write_text(program.read_text().replace("start.gauss(0, 1)", "start.gauss(0, 1.001)"))
+
+    done = _typed("verify", study, "--run", "two/1", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout
+    assert "two/1: same configuration, within the spread over retrainings" in done.stdout
+    assert "the program: digest: " in done.stdout
+
+
+def test_another_seed_is_not_the_same_run(study: Path, tmp_path: Path):
+    """A study file with other entropy does not describe the recorded run."""
+    study.write_text(study.read_text().replace("entropy: 7", "entropy: 8"))
+
+    done = _typed("verify", study, "--run", "two/1", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "two/1: not reproduced" in done.stdout
+    assert "a seed: member-0.weights: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ("two/9", "has no recorded run two/9"),
+        ("two", "--run takes METHOD/RUN, for instance planes_2d/0, got 'two'"),
+    ],
+)
+def test_a_run_that_is_not_there(project: SmallProject, tmp_path: Path, run: str, message: str):
+    """Refused in one line before anything is trained."""
+    done = _typed("verify", project.study(methods=METHODS), "--run", run, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_the_p_value_is_that_of_a_prediction_interval():
+    """At the limit of scipy's t prediction interval the p value is its level."""
+    recorded = np.array([0.90, 0.91, 0.93, 0.89, 0.92])
+    half = stats.t.ppf(0.975, 4) * recorded.std(ddof=1) * np.sqrt(1 + 1 / 5)
+
+    for sign in (-1, 1):
+        assert prediction_p_value(recorded.mean() + sign * half, recorded) == pytest.approx(0.05, abs=1e-12)
+    assert prediction_p_value(recorded.mean(), recorded) == 1.0
+
+
+def test_too_few_runs_have_no_p_value():
+    """Two runs say next to nothing of their spread; equal runs leave no room."""
+    assert prediction_p_value(0.9, np.array([0.9, 0.91])) is None
+    assert prediction_p_value(0.9, np.array([0.9, 0.9, 0.9])) == 1.0
+    assert prediction_p_value(0.8, np.array([0.9, 0.9, 0.9])) == 0.0
