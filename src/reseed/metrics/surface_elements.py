@@ -84,12 +84,22 @@ def boundary(mask: Mask, spacing_mm: tuple[float, ...], definition: BoundaryDefi
     padded = np.pad(mask[box], 1)
     corner = np.array([side.start for side in box], dtype=np.int64)
     if definition == "surface_voxels":
-        index = np.argwhere(padded & ~_eroded(padded)) - 1
-        return Boundary(index + corner, np.ones(len(index)))
+        on_surface = padded & ~_eroded(padded)
+        index = _places(np.flatnonzero(on_surface), on_surface.shape, corner - 1)
+        return Boundary(index, np.ones(len(index)))
     codes = _patterns(padded)
-    index = np.argwhere((codes != 0) & (codes != 2 ** (2**mask.ndim) - 1))
+    # neither all background nor all mask: one less wraps around to the largest number, or is the last
+    found = np.flatnonzero(codes - np.uint8(1) < np.uint8(2 ** (2**mask.ndim) - 2))
     areas = _areas(spacing_mm) if mask.ndim == 3 else _lengths(spacing_mm)
-    return Boundary(index + corner, areas[codes[tuple(index.T)]])
+    return Boundary(_places(found, codes.shape, corner), areas.take(codes.take(found)))
+
+
+def _places(flat: NDArray[np.intp], shape: tuple[int, ...], corner: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places in a box from flat ones, one row each, as places on the grid."""
+    index = np.empty((len(shape), flat.size), dtype=np.int64).T  # what is done axis by axis is then fast
+    for axis, place in enumerate(np.unravel_index(flat, shape)):
+        np.add(place, corner[axis], out=index[:, axis])
+    return index
 
 
 def _eroded(padded: Mask) -> Mask:
