@@ -136,7 +136,7 @@ class TestStudy:
     @pytest.mark.parametrize("procedure", PROCEDURES)
     def test_every_procedure_gives_a_p_value(self, procedure):
         """Every procedure answers a study of several methods with a p value between 0 and 1."""
-        run_counts = (3, 3, 3) if procedure.startswith(("smallest", "moderated")) else (3, 3)
+        run_counts = (3, 3, 3, 3) if procedure.startswith(("smallest", "moderated")) else (3, 3)
         found = run_study([cell(n=3, run_counts=run_counts, procedures=(procedure,))])[0].counts[procedure]
 
         assert found.n == 3

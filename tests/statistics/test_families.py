@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from scipy.special import psi
 
 import reseed
 from reseed.contracts.errors import UserError
-from reseed.statistics.moderation import moderated_variances
+from reseed.statistics.moderation import ModeratedVariances, moderated_variances
 from reseed.statistics.multiplicity import holm, joint_t_adjusted, permutation_max_t
+from reseed.statistics.obuchowski_rockette import moderated_difference, run_moments
 from reseed.statistics.permutation import permutation_p
 from reseed.statistics.ranking import ranks
 from tests.statistics.conftest import case_table, simulated_table
@@ -116,14 +116,33 @@ class TestRanks:
 
 class TestModeratedVariances:
     def test_equal_variances_pool(self):
-        """Variances that differ less than chance allows are pooled, with no more df than all hold."""
+        """Variances that differ less than chance allows are pooled; the pool holds all runs' df, no more."""
         found = moderated_variances(np.array([1.0, 1.05, 0.95, 1.0]), np.full(4, 2.0))
 
-        assert found.variance == pytest.approx(np.full(4, 1.0), abs=0.02)
-        assert found.df == pytest.approx(np.full(4, 10.0))
+        assert found.variance == pytest.approx(np.full(4, 1.0))
+        assert np.isinf(found.prior_df)
+        assert found.total_df == 8
+
+    def test_two_pooled_variances_have_the_pools_df(self, rng):
+        """When all is pooled the difference has the pool's df: both halves are one estimate."""
+        moments = run_moments(rng.normal(size=12), np.zeros((12, 12)), np.repeat(np.arange(4), 3))
+        pool = ModeratedVariances(
+            np.ones(4), np.full(4, np.inf), np.ones(4), np.zeros(4, dtype=bool), 1.0, np.inf, 8.0
+        )
+
+        assert moderated_difference(moments, 0, 1, pool).df == pytest.approx(8)
+
+    def test_a_method_that_stands_out_keeps_its_variance(self):
+        """A variance far above the others is not shrunk, and is named in a warning."""
+        ms = np.array([1.0, 1.2, 0.9, 60.0, 1.1])
+        found = moderated_variances(ms, np.full(5, 4.0))
+
+        assert found.stands_out.tolist() == [False, False, False, True, False]
+        assert found.variance[3] == 60
+        assert found.df[3] == 4
 
     def test_prior_is_recovered(self, rng):
-        """From many variances the prior's df and variance come back."""
+        """From many variances the prior's df and variance come back, and each is shrunk by them."""
         d0, s0, d = 8.0, 2.0, 4.0
         true = s0 * d0 / rng.chisquare(d0, 4000)
         ms = true * rng.chisquare(d, 4000) / d
@@ -132,17 +151,17 @@ class TestModeratedVariances:
 
         assert found.prior_df == pytest.approx(d0, rel=0.15)
         assert found.prior_variance == pytest.approx(s0, rel=0.05)
-        assert found.variance == pytest.approx(
-            (found.prior_df * found.prior_variance + d * ms) / (found.prior_df + d)
-        )
-        assert psi(1) < 0  # scipy's digamma is what the moments rest on
+        shrunk = (found.prior_df * found.prior_variance + d * ms) / (found.prior_df + d)
+        inside = ~found.stands_out
+        assert found.variance[inside] == pytest.approx(shrunk[inside])
+        assert found.variance[found.stands_out] == pytest.approx(ms[found.stands_out])
 
     def test_refusals(self):
         """Two methods, or runs that are all equal, give nothing to learn from."""
-        with pytest.raises(UserError, match="3 or more methods, got 2"):
+        with pytest.raises(UserError, match="4 or more methods, got 2"):
             moderated_variances(np.array([1.0, 2.0]), np.array([2.0, 2.0]))
         with pytest.raises(UserError, match="in most methods they are all equal"):
-            moderated_variances(np.array([0.0, 2.0, 0.0]), np.full(3, 2.0))
+            moderated_variances(np.array([0.0, 2.0, 0.0, 0.0]), np.full(4, 2.0))
 
     def test_a_variance_of_zero_is_shrunk_upwards(self):
         """Runs that happen to be equal in one method borrow from the others."""
@@ -151,10 +170,11 @@ class TestModeratedVariances:
         assert 0 < found.variance[2] < found.variance.max()
 
     def test_in_a_comparison(self, rng):
-        """With three runs each the moderated test has more degrees of freedom than Welch's."""
+        """Moderation changes the error and leaves the differences; more df than two pairs of runs have."""
         table = simulated_table(rng, [3] * 6)
         welch = reseed.compare(table, metric="auroc").pairs
         moderated = reseed.compare(table, metric="auroc", test="moderated_obuchowski_rockette").pairs
 
-        assert (moderated["df"] > welch["df"]).mean() > 0.8
+        assert (moderated["standard_error"] != welch["standard_error"]).all()
+        assert (moderated["df"] > 4).all()
         pd.testing.assert_series_equal(moderated["difference"], welch["difference"])

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import fdtrc
 
 from reseed.statistics.components import RUN, variance_estimates
+from reseed.statistics.moderation import moderated_variances
 from reseed.statistics.multiplicity import CLOSED_UP_TO
 from reseed.statistics.scores import CaseScores
 from reseed.statistics.settings import Scope
@@ -30,6 +31,7 @@ def cautions(sample: Sample, settings: Settings, pairs: Pairs, results: list[Out
     match settings.scope:
         case Scope.POPULATION:
             found += _of_population(sample, pairs)
+            found += _of_moderation(sample, results)
         case Scope.TEST_SET:
             found += _of_test_set(sample, settings, pairs, results)
         case Scope.TRAINED_MODELS:
@@ -73,6 +75,18 @@ def _of_population(sample: Sample, pairs: Pairs) -> Iterator[str]:
             )
     if not (moments.ms > 0).all():
         yield "some method's runs all have the same score: was it really retrained with different seeds?"
+
+
+def _of_moderation(sample: Sample, results: list[Outcome]) -> Iterator[str]:
+    if all(outcome.test != "moderated_obuchowski_rockette" for outcome in results):
+        return
+    moderated = moderated_variances(sample.moments.ms, (sample.moments.r - 1).astype(np.float64))
+    for method, apart in zip(sample.layout.methods, moderated.stands_out, strict=True):
+        if apart:
+            yield (
+                f"the retrainings of {method!r} vary more than the others': its spread was not "
+                "moderated; where methods differ in spread, moderated tests claim a difference too often"
+            )
 
 
 def _of_test_set(sample: Sample, settings: Settings, pairs: Pairs, results: list[Outcome]) -> Iterator[str]:

@@ -10,33 +10,41 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import polygamma, psi
+from scipy.special import fdtrc, polygamma, psi
 
 from reseed.contracts.errors import UserError
 
 if TYPE_CHECKING:
-    from reseed.statistics.scores import FloatArray
+    from reseed.statistics.scores import BoolArray, FloatArray
 
-FEWEST_METHODS = 3
+FEWEST_METHODS = 4
 _FLOOR = 1e-5  # of the median: a variance of 0 has no logarithm; it tells of the prior no more than this
+_STANDS_OUT = 0.1  # level of the F test of a method's variance against the prior
 
 
 @dataclass(frozen=True)
 class ModeratedVariances:
-    """Shrunken run variances with their degrees of freedom, shape (t,), and the prior they were shrunk to."""
+    """
+    Shrunken run variances, shape (t,), and the prior they were shrunk to.
+
+    `df` are the degrees of freedom of each given the prior (infinite when the methods' variances differ
+    no more than chance), `prior_weight` the prior's share in each, `total_df` what all runs hold together,
+    which is what the prior variance itself was estimated from. A method that `stands_out` above the
+    prior keeps its own variance.
+    """
 
     variance: FloatArray = field(repr=False)
     df: FloatArray = field(repr=False)
+    prior_weight: FloatArray = field(repr=False)
+    stands_out: BoolArray = field(repr=False)
     prior_variance: float
     prior_df: float
+    total_df: float
 
 
 def moderated_variances(ms: FloatArray, df: FloatArray) -> ModeratedVariances:
     """
     Posterior run variances (d0·s0² + d·MS) / (d0 + d), with d0 + d degrees of freedom.
-
-    d0 is capped at the degrees of freedom that all methods have together: a prior learnt from them
-    cannot carry more than they hold.
 
     Parameters
     ----------
@@ -48,24 +56,36 @@ def moderated_variances(ms: FloatArray, df: FloatArray) -> ModeratedVariances:
     Raises
     ------
     UserError
-        With fewer than three methods, or when most have runs that are all equal.
+        With fewer than four methods, or when most have runs that are all equal.
     """
     if len(ms) < FEWEST_METHODS:
         raise UserError(f"moderated run variances need {FEWEST_METHODS} or more methods, got {len(ms)}")
-    centre = float(np.median(ms))
-    if not centre > 0:
+    if not float(np.median(ms)) > 0:
         raise UserError("moderated run variances need runs that differ, in most methods they are all equal")
-    observed, ms = ms, np.maximum(ms, _FLOOR * centre)
+    total = float(df.sum())
+    prior, prior_df = _prior(np.maximum(ms, _FLOOR * float(np.median(ms))), df)
+    apart = fdtrc(df, np.minimum(prior_df, total - df), ms / prior) < _STANDS_OUT
+    weight = np.where(apart, 0.0, 1.0 if np.isinf(prior_df) else prior_df / (prior_df + df))
+    return ModeratedVariances(
+        variance=weight * prior + (1 - weight) * ms,
+        df=np.where(apart, df, prior_df + df),
+        prior_weight=weight,
+        stands_out=apart,
+        prior_variance=prior,
+        prior_df=prior_df,
+        total_df=total,
+    )
+
+
+def _prior(ms: FloatArray, df: FloatArray) -> tuple[float, float]:
+    """Variance and degrees of freedom of the prior, from mean and variance of the log variances."""
     half = df / 2
     log_excess = np.log(ms) - psi(half) + np.log(half)
-    mean = float(log_excess.mean())
     excess = float(log_excess.var(ddof=1) - polygamma(1, half).mean())
-    most = float(df.sum())
-    prior_df = min(2 * _inverse_trigamma(excess), most) if excess > 0 else most
-    pooled = float(df @ ms / df.sum())
-    prior = float(np.exp(mean + psi(prior_df / 2) - np.log(prior_df / 2))) if prior_df < most else pooled
-    total = prior_df + df
-    return ModeratedVariances((prior_df * prior + df * observed) / total, total, prior, prior_df)
+    if excess <= 0:
+        return float(df @ ms / df.sum()), np.inf
+    prior_df = 2 * _inverse_trigamma(excess)
+    return float(np.exp(log_excess.mean() + psi(prior_df / 2) - np.log(prior_df / 2))), prior_df
 
 
 def _inverse_trigamma(value: float) -> float:

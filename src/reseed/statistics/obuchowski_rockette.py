@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import fdtrc
 
 if TYPE_CHECKING:
+    from reseed.statistics.moderation import ModeratedVariances
     from reseed.statistics.scores import FloatArray, IntArray
 
 
@@ -83,35 +84,32 @@ class Estimate:
 
 def welch_difference(moments: RunMoments, a: int, b: int, *, truncate: bool = True) -> Estimate:
     """Mean of method a minus mean of method b, each with its own run variance (Welch, Satterthwaite df)."""
-    runs_a, runs_b = moments.ms[a] / moments.r[a], moments.ms[b] / moments.r[b]
-    return _satterthwaite(
-        moments, (a, b), (runs_a, runs_b), (moments.r[a] - 1, moments.r[b] - 1), truncate=truncate
-    )
-
-
-def moderated_difference(
-    moments: RunMoments, pair: tuple[int, int], run_variance: FloatArray, run_df: FloatArray
-) -> Estimate:
-    """As `welch_difference` with run variances shrunk towards those of all methods, and their df."""
-    a, b = pair
-    variances = (run_variance[a] / moments.r[a], run_variance[b] / moments.r[b])
-    return _satterthwaite(moments, pair, variances, (run_df[a], run_df[b]), truncate=True)
-
-
-def _satterthwaite(
-    moments: RunMoments,
-    pair: tuple[int, int],
-    run_variance: tuple[float, float],
-    run_df: tuple[float, float],
-    *,
-    truncate: bool,
-) -> Estimate:
-    a, b = pair
-    shared = moments.cov2[a] + moments.cov2[b] - 2 * moments.cov3[a, b]
-    variance = run_variance[0] + run_variance[1] + (max(shared, 0.0) if truncate else shared)
-    spread = sum(v * v / d for v, d in zip(run_variance, run_df, strict=True) if np.isfinite(d))
+    own = moments.ms[[a, b]] / moments.r[[a, b]]
+    shared = _shared(moments, a, b)
+    variance = float(own.sum()) + (max(shared, 0.0) if truncate else shared)
+    spread = float((own**2 / (moments.r[[a, b]] - 1)).sum())
     df = variance * variance / spread if spread > 0 else np.inf
-    return Estimate(float(moments.mean[a] - moments.mean[b]), _root(variance), float(df))
+    return Estimate(float(moments.mean[a] - moments.mean[b]), _root(variance), df)
+
+
+def moderated_difference(moments: RunMoments, a: int, b: int, moderated: ModeratedVariances) -> Estimate:
+    """
+    As `welch_difference`, with run variances shrunk towards those of all methods.
+
+    The prior variance is shared by both methods and known from all runs only: it enters the degrees of
+    freedom once, with `total_df`, beside what is the methods' own.
+    """
+    own = moderated.variance[[a, b]] / moments.r[[a, b]]
+    borrowed = float((moderated.prior_weight[[a, b]] / moments.r[[a, b]]).sum()) * moderated.prior_variance
+    variance = float(own.sum()) + max(_shared(moments, a, b), 0.0)
+    spread = float((own**2 / moderated.df[[a, b]]).sum()) + borrowed**2 / moderated.total_df
+    df = variance * variance / spread if spread > 0 else np.inf
+    return Estimate(float(moments.mean[a] - moments.mean[b]), _root(variance), df)
+
+
+def _shared(moments: RunMoments, a: int, b: int) -> float:
+    """Cov2_A + Cov2_B - 2·Cov3: variance over cases that more runs do not remove."""
+    return float(moments.cov2[a] + moments.cov2[b] - 2 * moments.cov3[a, b])
 
 
 @dataclass(frozen=True)

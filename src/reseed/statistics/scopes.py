@@ -114,9 +114,7 @@ def _population_estimates(sample: Sample, test: str, pairs: Pairs) -> list[Estim
         return [nested.pooled_difference(moments, analysis, a, b) for a, b in pairs]
     if test == "moderated_obuchowski_rockette":
         moderated = moderated_variances(moments.ms, (moments.r - 1).astype(np.float64))
-        return [
-            nested.moderated_difference(moments, pair, moderated.variance, moderated.df) for pair in pairs
-        ]
+        return [nested.moderated_difference(moments, a, b, moderated) for a, b in pairs]
     return [nested.welch_difference(moments, a, b) for a, b in pairs]
 
 

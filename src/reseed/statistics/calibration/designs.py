@@ -209,7 +209,7 @@ def _family_cells(n: int) -> Iterator[Cell]:
     weak = LatentModel(80, 120, 0.87, 0.004, 0.08, method_case=0.05)
     yield Cell("4 families", "4 methods", STRONG_NULL, "auroc", (5, 5, 5, 5), model, family, n)
     yield Cell("4 families", "4 methods", WEAK_NULL, "auroc", (5, 5, 5, 5), weak, family, n)
-    for t in (3, 6, 10):
+    for t in (4, 6, 10):
         counts = (3,) * t
         for null, leaderboard in ((STRONG_NULL, model), (WEAK_NULL, weak)):
             yield Cell(

@@ -56,7 +56,7 @@ def pooled(sample: Sample, _: np.random.Generator) -> Verdict:
 def moderated(sample: Sample, _: np.random.Generator) -> Verdict:
     """Population scope, run variances shrunk towards those of all methods."""
     shrunk = moderated_variances(sample.moments.ms, (sample.moments.r - 1).astype(np.float64))
-    return _from_estimate(nested.moderated_difference(sample.moments, (0, 1), shrunk.variance, shrunk.df))
+    return _from_estimate(nested.moderated_difference(sample.moments, 0, 1, shrunk))
 
 
 def crossed_bootstrap(sample: Sample, rng: np.random.Generator) -> Verdict:
