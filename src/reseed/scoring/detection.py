@@ -32,11 +32,11 @@ from reseed.metrics.detection_candidates import ExtractionSettings, dynamic_lesi
 from reseed.metrics.detection_matching import MatchingRule, case_detection
 from reseed.scoring.aggregates import estimated_aggregate, jackknifed_aggregate
 from reseed.scoring.case_pool import results_in_order
-from reseed.scoring.image_integrity import UnusableImage
 from reseed.scoring.image_outputs import predicted_image, predicted_image_file
 from reseed.scoring.images import Image, label_map
 from reseed.scoring.interfaces import matched_jobs
 from reseed.scoring.lesion_rows import lesion_columns, lesion_labels_and_scores
+from reseed.scoring.metaimage import UnusableImage
 from reseed.scoring.numbers import predicted_number
 from reseed.scoring.progress import Progress
 from reseed.scoring.reference_images import ReferenceImage, read_reference_image, reference_images

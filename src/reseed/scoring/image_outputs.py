@@ -10,8 +10,8 @@ from reseed.contracts.evaluation import GridTolerance
 from reseed.contracts.predictions import PredictionJob
 from reseed.contracts.sockets import Socket
 from reseed.scoring.grids import Grid
-from reseed.scoring.image_integrity import UnusableImage
 from reseed.scoring.images import Image, image_suffix, read_image
+from reseed.scoring.metaimage import UnusableImage
 from reseed.scoring.submission import one_of_socket, output_file
 
 _MAX_FILES = 1000

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from reseed.contracts.evaluation import GridTolerance
 from reseed.scoring.grids import Grid, grid_difference
-from reseed.scoring.image_integrity import UnusableImage, check_integrity
+from reseed.scoring.image_integrity import check_header, check_integrity
+from reseed.scoring.metaimage import UnusableImage
 
 READERS = {
     ".mha": "MetaImageIO",
@@ -128,8 +129,7 @@ def _announced_grid(reader: Any, path: Path) -> Grid:
     try:
         if not path.stat().st_size:
             raise UnusableImage("is an empty file")
-        with path.open("rb"):
-            pass
+        check_header(path)
         reader.ReadImageInformation()
     except OSError as error:
         raise UnusableImage(f"cannot be read: {error.strerror}") from None

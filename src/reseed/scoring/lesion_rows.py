@@ -65,8 +65,12 @@ def lesion_table_rows(results: Sequence[CaseResult], *, as_ranks: bool | None = 
 
 
 def needs_ranks(results: Sequence[CaseResult]) -> bool:
-    """Whether a case's score is below that of one of its lesions."""
-    return any(_case_score(result) < _highest(result) for result in results)
+    """
+    Whether a case's score is below that of one of its lesions, by more than a rounding.
+
+    A map holds single precision, a likelihood double: .3 is below .3 of the map by 1e-8.
+    """
+    return any(_case_score(result) < _highest(result) * (1 - 1e-6) for result in results)
 
 
 @dataclass(frozen=True)
