@@ -12,7 +12,7 @@ quickstart: install
 	$(BIN)/reseed run studies/quickstart.yaml
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

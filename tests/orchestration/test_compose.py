@@ -32,7 +32,6 @@ def _checkout(folder: Path) -> Path:
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT_S)
-@pytest.mark.xdist_group("docker")
 @pytest.mark.usefixtures("engine")
 def test_compose_builds_its_images_and_leaves_the_report_on_the_host(tmp_path: Path):
     """

@@ -55,7 +55,6 @@ def _docker_run(study: Path, out: Path) -> StudyRun:
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker")
 @pytest.mark.usefixtures("images")
 class TestStudies:
     def test_containers_score_as_processes_do(self, project: SmallProject, tmp_path: Path):
