@@ -30,6 +30,16 @@ class TestConnectedComponents:
         An empty mask has no component.
         """
         assert connected_components(np.zeros((2, 2), dtype=bool)) == []
+        assert connected_components(np.full((2, 8), -0.0)) == []
+
+    def test_values(self):
+        """
+        What is not 0 is in a component, whatever it is, and a negative zero is not.
+        """
+        values = np.zeros((4, 4, 8), dtype=np.float32)
+        values[1, 1, 5], values[1, 2, 6], values[3, 3, 7], values[0, 0, 0] = 0.5, -2, np.nan, -0.0
+
+        assert [component.voxels.tolist() for component in connected_components(values)] == [[45, 54], [127]]
 
     @given(
         hnp.arrays(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from reseed.metrics.masks import bounding_box, checked_masks, checked_spacing
+from reseed.metrics.masks import bounding_box, box_with_values, checked_masks, checked_spacing
 
 
 class TestCheckedMasks:
@@ -62,3 +62,49 @@ class TestBoundingBox:
             assert [side.start for side in box] == places.min(axis=0).tolist()
             assert [side.stop - 1 for side in box] == places.max(axis=0).tolist()
         assert (box is None) == (not mask.any())
+
+
+class TestBoxWithValues:
+    @given(
+        hnp.arrays(
+            st.sampled_from(
+                [np.dtype(name) for name in ("?", "u1", "<i2", ">i4", "<f4", "<f8", "<c16", "<f2")]
+            ),
+            hnp.array_shapes(min_dims=1, max_dims=3, max_side=17),
+            elements=st.sampled_from([0, 0, 0, 1]),
+            fill=st.just(0),
+        ),
+        st.booleans(),
+    )
+    def test_all_values_are_inside(self, values, turned):
+        """
+        Whatever the type, the length of lines and the order in memory; no larger than the word on its rim.
+        """
+        values = values.T if turned else values
+        box = box_with_values(values)
+
+        assert (box is None) == (not values.any())
+        if box is not None:
+            assert np.count_nonzero(values[box]) == np.count_nonzero(values)
+            smallest = bounding_box(values != 0)
+            assert smallest is not None
+            assert box[:-1] == smallest[:-1]
+            assert box[-1].start <= smallest[-1].start < box[-1].start + 8
+            assert smallest[-1].stop <= box[-1].stop < smallest[-1].stop + 8
+
+    def test_what_has_no_number(self):
+        """
+        NaN is a value.
+        """
+        values = np.zeros((3, 4, 16), dtype=np.float32)
+        values[1, 2, 15] = np.nan
+
+        assert box_with_values(values) == (slice(1, 2), slice(2, 3), slice(14, 16))
+
+    def test_nothing(self):
+        """
+        A volume without voxels, and one of zeros.
+        """
+        assert box_with_values(np.zeros((0, 4, 8))) is None
+        assert box_with_values(np.zeros((2, 0))) is None
+        assert box_with_values(np.zeros((2, 4, 8))) is None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from reseed.metrics.masks import Box, Mask, bounding_box
+from reseed.metrics.masks import Box, Mask, bounding_box, box_with_values
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,29 @@ class Component:
         return int(self.voxels.size)
 
 
-def connected_components(mask: Mask) -> list[Component]:
+def connected_components(values: NDArray[Any], *, within: Box | None = None) -> list[Component]:
     """
-    The components of a mask under full connectivity (26 neighbours in 3D, 8 in 2D).
+    The components of what is not 0 under full connectivity (26 neighbours in 3D, 8 in 2D).
 
     Ordered by their first voxel in the order of memory, as `scipy.ndimage.label` numbers them. A
     volume that is mostly empty is cut into boxes between empty planes first, and only these are
-    searched.
+    searched. `within` is a box that is known to hold all of it.
     """
+    outer = box_with_values(values) if within is None else within
+    if outer is None:
+        return []
+    mask: Mask = values[outer] != 0
     box = bounding_box(mask)
     if box is None:
         return []
     structure = np.ones((3,) * mask.ndim, dtype=bool)
-    strides = _strides(mask.shape)
+    strides = _strides(values.shape)
+    corner = sum(side.start * stride for side, stride in zip(outer, strides, strict=True))
     found = []
     for part in _separate_boxes(mask, box):
         labels, n_components = ndimage.label(mask[part], structure=structure)
         places = np.nonzero(labels)
-        flat = sum(
+        flat = corner + sum(
             (place + side.start) * stride for place, side, stride in zip(places, part, strides, strict=True)
         )
         owner = labels[places]

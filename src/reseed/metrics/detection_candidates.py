@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from reseed.metrics.components import Component, connected_components
+from reseed.metrics.masks import box_with_values
 
 Volume = NDArray[np.floating[Any]]
 
@@ -82,12 +83,16 @@ def detection_map_candidates(detection_map: Volume) -> list[Candidate]:
         When a confidence is negative or not finite, or there are more distinct confidences than
         components: then it is a softmax, and candidates must be extracted from it first.
     """
-    given = np.ascontiguousarray(_finite_values(detection_map))
-    if given.min(initial=0) < 0:
-        raise ValueError(f"a confidence must not be negative, got {given.min()}")
+    given = np.asarray(detection_map)
+    box = box_with_values(given)
+    if box is None:
+        return []
+    lowest = _finite_values(given[box]).min(initial=0)
+    if lowest < 0:
+        raise ValueError(f"a confidence must not be negative, got {lowest}")
     flat = given.ravel()
-    components = connected_components(given != 0)
-    values = [flat[component.voxels] for component in components]
+    components = connected_components(given, within=box)
+    values = [_finite_values(flat[component.voxels]) for component in components]
     n_distinct = np.unique(np.concatenate(values)).size if values else 0
     if n_distinct > len(components):
         raise ValueError(

@@ -113,7 +113,7 @@ def case_detection(
     chosen = rule or MatchingRule()
     lesion_map: NDArray[Any] = np.asarray(reference)
     check_same_grid(lesion_map, np.asarray(detection_map))
-    lesions = connected_components(lesion_map != 0)
+    lesions = connected_components(lesion_map)
     candidates = detection_map_candidates(detection_map)
     overlaps = _overlaps(lesions, candidates, chosen.overlap)
     overlaps[overlaps < chosen.min_overlap] = 0
