@@ -89,6 +89,8 @@ class TestNumbers:
         left_out = np.array([(0 + 1) / 2, (1 + 2 / 3 + 1) / 3, (1 + 2 / 3 + 0) / 3])
         expected = np.sqrt(2 / 3 * ((left_out - left_out.mean()) ** 2).sum())
         assert aggregate.standard_error == pytest.approx(expected)
+        assert aggregate.low is not None
+        assert aggregate.high is not None
         assert 0 <= aggregate.low < aggregate.value < aggregate.high <= 1
 
     def test_skipped_cases(self, pancreas, task):

@@ -3,6 +3,7 @@
 import pytest
 
 from reseed.contracts.errors import InvalidDocument, UserError
+from reseed.contracts.evaluation import Classification
 from reseed.scoring.tasks import read_task, task_names, tasks_folder
 from tests.scoring.submissions import REPOSITORY, TASKS
 
@@ -27,6 +28,7 @@ class TestReadTask:
         assert task.metrics == ("auroc", "ap")
         assert task.ranking_metric == "auroc"
         assert task.output("lung-nodule-malignancy-likelihood").kind == "Float"
+        assert isinstance(task.evaluation, Classification)
         assert (task.evaluation.minimum, task.evaluation.maximum) == (0.0, 1.0)
         assert task.case_noun == "nodules"
 

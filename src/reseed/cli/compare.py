@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
+from reseed.contracts.errors import UserError
+
 
 def compare(  # noqa: PLR0913, PLR0917  (one parameter for each option)
-    table: Annotated[
-        Path,
+    tables: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="TABLE",
+            metavar="TABLE|METRICS.json…",
             help="CSV or Parquet with columns method, run, case, score and, where they apply, reference, "
-            "patient, weight.",
+            "patient, weight; or the metrics.json of several runs or submissions.",
         ),
     ],
     metric: Annotated[
@@ -73,6 +75,8 @@ def compare(  # noqa: PLR0913, PLR0917  (one parameter for each option)
       reseed compare scores.csv --metric auroc --scope population --baseline planes_2d --json result.json
 
       reseed compare candidates.csv --metric picai_score --margin 0.02
+
+      reseed compare runs/*/*/metrics.json --metric dsc
     """
     # imported here, so that `reseed --help` does not wait for numpy
     import numpy as np  # noqa: PLC0415
@@ -80,7 +84,15 @@ def compare(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     from reseed.statistics import Scope, answerable_scopes, read_table, summary_lines  # noqa: PLC0415
     from reseed.statistics import compare as compared  # noqa: PLC0415
 
-    frame = read_table(table)
+    if all(path.suffix == ".json" for path in tables):
+        from reseed.scoring.metrics_files import compared_runs  # noqa: PLC0415
+
+        runs = compared_runs(tables, metric)
+        frame, metric = runs.table, runs.statistic
+    elif len(tables) == 1:
+        frame = read_table(tables[0])
+    else:
+        raise UserError(f"give one score table, or several metrics.json, got {len(tables)} files")
     results = {
         name: compared(
             frame,
