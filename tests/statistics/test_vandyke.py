@@ -14,6 +14,7 @@ from reseed.statistics.covariance import (
     jackknife_covariance,
     unbiased_covariance,
 )
+from reseed.statistics.crossed import crossed_analysis
 from reseed.statistics.metric import resolved_metric
 from reseed.statistics.obuchowski_rockette import pooled_analysis, run_moments, welch_difference
 from reseed.statistics.table import checked_scores
@@ -149,3 +150,47 @@ def test_bootstrap_covariance_is_near_the_unbiased(kernel, rng):
     np.testing.assert_allclose(
         np.diag(found.matrix), np.diag(unbiased_covariance(kernel)), rtol=0.15, atol=1e-6
     )
+
+
+class TestCrossed:
+    """The data as they were read: five readers crossed with two treatments (OR-DBM MRMC 2.5, iMRMC 2.1.2)."""
+
+    @pytest.mark.parametrize(
+        ("estimator", "p_value"),
+        [("jackknife", 0.05166568582), ("delong", 0.05123303082), ("unbiased", 0.05116180235)],
+    )
+    def test_random_readers_and_cases(self, kernel, estimator, p_value):
+        """The p value under each covariance."""
+        found = crossed_analysis(kernel.observed().reshape(2, 5), ESTIMATORS[estimator](kernel))
+
+        assert found.p_value == pytest.approx(p_value, rel=1e-9)
+
+    def test_components(self, kernel):
+        """Mean squares, covariances, F, df and the analyses with readers or cases fixed."""
+        found = crossed_analysis(kernel.observed().reshape(2, 5), jackknife_covariance(kernel))
+
+        expected = {
+            "ms_t": 0.004796170532,
+            "ms_tr": 0.0005510306217,
+            "cov1": 0.0003466137094,
+            "cov2": 0.0003440748289,
+            "cov3": 0.0002390283709,
+            "var_error": 0.0008022882656,
+            "f": 4.456318693,
+            "df2": 15.25967459,
+            "p_value": 0.05166568582,
+            "p_fixed_runs": 0.01927984307,
+            "p_fixed_cases": 0.04195875249,
+        }
+        for name, value in expected.items():
+            assert getattr(found, name) == pytest.approx(value, rel=3e-10), name
+        assert kernel.observed().reshape(2, 5).mean(axis=1) == pytest.approx(
+            [0.89703704, 0.94083736], abs=5e-9
+        )
+
+    def test_u_statistic_identity(self, kernel):
+        """Without truncation and with the unbiased Σ, SE² is iMRMC's variance for crossed readers."""
+        theta = kernel.observed().reshape(2, 5)
+        found = crossed_analysis(theta, unbiased_covariance(kernel), truncate=False)
+
+        assert found.standard_error**2 == pytest.approx(0.000427312516744969, abs=1e-12)

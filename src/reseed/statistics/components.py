@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reseed.statistics.obuchowski_rockette import RunMoments
-    from reseed.statistics.scores import FloatArray, IntArray
+    from reseed.statistics.scores import BoolArray, FloatArray, IntArray
 
 RUN, CASE, METHOD_CASE, RUN_CASE = "run", "case", "method × case", "run × case"
 
@@ -110,32 +110,52 @@ class SingleRunClaims:
     claims_within: int
 
 
+def claimed_differences(theta: FloatArray, sigma: FloatArray, *, level: float = 0.05) -> BoolArray:
+    """
+    Which pairs of single runs a two-sided paired test over cases calls different.
+
+    Parameters
+    ----------
+    theta, sigma
+        Shapes (n_runs,) and (n_runs, n_runs): metrics and their covariance over cases.
+    level
+        Of the test.
+
+    Returns
+    -------
+    BoolArray
+        Shape (n_runs, n_runs). Runs of equal predictions are not different.
+    """
+    variance = np.diag(sigma)[:, None] + np.diag(sigma) - 2 * sigma
+    tiny = 1e-12 * float(np.diag(sigma).max(initial=0.0))
+    difference = np.abs(theta[:, None] - theta)
+    return np.asarray(
+        (variance > tiny) & (difference > -float(ndtri(level / 2)) * np.sqrt(np.maximum(variance, 0.0)))
+    )
+
+
 def single_run_claims(
-    theta: FloatArray, sigma: FloatArray, runs_a: IntArray, runs_b: IntArray, *, level: float = 0.05
+    claimed: BoolArray, runs_a: IntArray, runs_b: IntArray, *, level: float = 0.05
 ) -> SingleRunClaims:
     """
     What papers with one run of each would have claimed, over all choices of that run.
 
     Parameters
     ----------
-    theta, sigma
-        Shapes (n_runs,) and (n_runs, n_runs): metrics and their covariance over cases.
+    claimed
+        Shape (n_runs, n_runs): as `claimed_differences` says.
     runs_a, runs_b
         Columns of the two methods' runs.
     level
-        Of the two-sided paired test.
+        At which they were claimed.
     """
-    variance = np.diag(sigma)[:, None] + np.diag(sigma) - 2 * sigma
-    tiny = 1e-12 * float(np.diag(sigma).max(initial=0.0))
-    difference = np.abs(theta[:, None] - theta)
-    claims = (variance > tiny) & (difference > -float(ndtri(level / 2)) * np.sqrt(np.maximum(variance, 0.0)))
     within = [runs for runs in (runs_a, runs_b) if len(runs) > 1]
     return SingleRunClaims(
         level=level,
         pairs_between=len(runs_a) * len(runs_b),
-        claims_between=int(claims[np.ix_(runs_a, runs_b)].sum()),
+        claims_between=int(claimed[np.ix_(runs_a, runs_b)].sum()),
         pairs_within=sum(len(runs) * (len(runs) - 1) // 2 for runs in within),
-        claims_within=sum(int(np.triu(claims[np.ix_(runs, runs)], 1).sum()) for runs in within),
+        claims_within=sum(int(np.triu(claimed[np.ix_(runs, runs)], 1).sum()) for runs in within),
     )
 
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from reseed.statistics.components import single_run_claims, variance_estimates, variance_shares
+from reseed.statistics.components import (
+    claimed_differences,
+    single_run_claims,
+    variance_estimates,
+    variance_shares,
+)
 from reseed.statistics.equivalence import margin_test
 from reseed.statistics.multiplicity import difference_correlation, holm, joint_t_adjusted, permutation_max_t
 from reseed.statistics.obuchowski_rockette import Estimate
@@ -86,12 +91,11 @@ def detail_frame(sample: Sample, settings: Settings, pairs: Pairs, results: list
     """One row a pair; columns that do not apply are left out."""
     layout = sample.layout
     estimates = scope_estimates(sample, settings, pairs)
+    claimed = claimed_differences(sample.theta, sample.sigma, level=CLAIM_LEVEL)
     rows = []
     for (a, b), outcome, estimate in zip(pairs, results, estimates, strict=True):
         _, low, high = _superiority(sample, settings, a, b)
-        claims = single_run_claims(
-            sample.theta, sample.sigma, layout.runs_of(a), layout.runs_of(b), level=CLAIM_LEVEL
-        )
+        claims = single_run_claims(claimed, layout.runs_of(a), layout.runs_of(b), level=CLAIM_LEVEL)
         row = {
             "method": layout.methods[a],
             "baseline": layout.methods[b],
