@@ -61,7 +61,11 @@ class SmallProject:
 @pytest.fixture
 def project(tmp_path: Path) -> SmallProject:
     """A fresh copy of the small project."""
-    root = tmp_path / "project"
+    return small_project(tmp_path / "project")
+
+
+def small_project(root: Path) -> SmallProject:
+    """The small project in a folder of its own."""
     shutil.copytree(HERE / "project", root, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "evaluation" / "evaluate.py", root / "evaluation" / "evaluate.py")
     dataset = root / "datasets" / "two-features"

@@ -43,7 +43,7 @@ def images(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
     build_image(REPOSITORY, target="evaluation", tag="reseed/evaluation")
 
 
-def _docker_run(study: Path, out: Path) -> StudyRun:
+def docker_study_run(study: Path, out: Path) -> StudyRun:
     context = read_study(study)
     return StudyRun(
         context=context,
@@ -65,7 +65,7 @@ class TestStudies:
         plain = StudyRun(context, StudyFolder(tmp_path / "process"), Path(context.study.dataset), own, own)
         assert plain.run(Diary(), n_jobs=2).is_complete
 
-        assert _docker_run(study, tmp_path / "docker").run(Diary(), n_jobs=2).is_complete
+        assert docker_study_run(study, tmp_path / "docker").run(Diary(), n_jobs=2).is_complete
 
         for name in ("scores.csv", "runs/two/1/model/member-0/weights.json"):
             assert (tmp_path / "docker" / name).read_bytes() == (tmp_path / "process" / name).read_bytes()
@@ -74,7 +74,7 @@ class TestStudies:
 
     def test_nothing_is_left_behind(self, project: SmallProject, tmp_path: Path, engine):
         """Containers are removed once their end is recorded."""
-        _docker_run(project.study(runs=1, members=1), tmp_path / "out").run(Diary(), n_jobs=2)
+        docker_study_run(project.study(runs=1, members=1), tmp_path / "out").run(Diary(), n_jobs=2)
 
         keys = {path.name for path in (tmp_path / "out/jobs").iterdir()}
         left = engine.containers.list(all=True, filters={"label": "org.reseed.job"})
@@ -85,7 +85,7 @@ class TestStudies:
         methods = {"big": {"algorithm": "logistic", "settings": {"crash": "memory"}}}
         diary = Diary()
 
-        outcome = _docker_run(project.study(methods=methods, runs=1, members=1), tmp_path / "out").run(
+        outcome = docker_study_run(project.study(methods=methods, runs=1, members=1), tmp_path / "out").run(
             diary, n_jobs=2
         )
 
@@ -108,7 +108,7 @@ class TestStudies:
         process.kill()
         process.wait()
 
-        assert _docker_run(study, out).run(Diary(), n_jobs=2).is_complete
+        assert docker_study_run(study, out).run(Diary(), n_jobs=2).is_complete
 
         attempts = [
             len(json.loads(path.read_text())["attempts"]) for path in (out / "jobs").glob("*/state.json")
@@ -128,7 +128,7 @@ class TestStudies:
                         seen.append(found.attrs)
 
         study = project.study(methods=methods, runs=1, members=1)
-        assert _docker_run(study, tmp_path / "out").run(Watcher(), n_jobs=2).is_complete
+        assert docker_study_run(study, tmp_path / "out").run(Watcher(), n_jobs=2).is_complete
 
         (attrs,) = seen
         host, config = attrs["HostConfig"], attrs["Config"]
@@ -153,7 +153,7 @@ class TestStudies:
         study = project.study(methods={"new": {"algorithm": "unbuilt"}})
 
         with pytest.raises(UserError, match="docker build --target algorithm --build-arg ALGORITHM=unbuilt"):
-            _docker_run(study, tmp_path / "out").run(Diary())
+            docker_study_run(study, tmp_path / "out").run(Diary())
 
 
 class TestStates:

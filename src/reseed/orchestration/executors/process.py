@@ -68,13 +68,7 @@ class ProcessExecutor:
         InfrastructureError
             When the machine cannot start another process.
         """
-        _link_mounts(launch)
-        root = str(launch.folder.root)
-        command, folder = self._command(launch)
-        environment = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
-        environment |= job_environment(launch, root=root)
-        environment |= {ROOT_VARIABLE: root, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu) for gpu in launch.gpus)
+        command, environment, folder = self.command_line(launch)
         try:
             with launch.folder.log.open("wb") as log:
                 child = subprocess.Popen(
@@ -90,6 +84,17 @@ class ProcessExecutor:
             raise InfrastructureError(f"{launch.job.name} cannot be started: {error}") from error
         self._children[child.pid] = child
         return {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
+
+    def command_line(self, launch: Launch) -> tuple[list[str], dict[str, str], Path]:
+        """Lay out the root prefix of an attempt; the command, environment and folder to start it with."""
+        _link_mounts(launch)
+        root = str(launch.folder.root)
+        command, folder = self._command(launch)
+        environment = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
+        environment |= job_environment(launch, root=root)
+        environment |= {ROOT_VARIABLE: root, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu) for gpu in launch.gpus)
+        return command, environment, folder
 
     def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
         """The state of a child of ours."""
