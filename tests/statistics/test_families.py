@@ -8,7 +8,7 @@ from scipy import stats
 import reseed
 from reseed.contracts.errors import UserError
 from reseed.statistics.moderation import ModeratedVariances, moderated_variances
-from reseed.statistics.multiplicity import holm, joint_t_adjusted, permutation_max_t
+from reseed.statistics.multiplicity import difference_root, holm, joint_t_adjusted, permutation_max_t
 from reseed.statistics.obuchowski_rockette import moderated_difference, run_moments
 from reseed.statistics.permutation import permutation_p
 from reseed.statistics.ranking import ranks
@@ -30,10 +30,10 @@ class TestMaxT:
         t = np.array([(group.mean() - groups[0].mean()) / pooled for group in groups[1:]])
         raw = 2 * stats.t.sf(np.abs(t), 20)
 
-        found = joint_t_adjusted(
-            raw, np.full((3, 3), 0.5) + 0.5 * np.eye(3), 20.0, alternative="two-sided", rng=rng
-        )
+        root = difference_root(np.eye(4), [(1, 0), (2, 0), (3, 0)])
+        found = joint_t_adjusted(raw, root, 20.0, alternative="two-sided", rng=rng)
 
+        np.testing.assert_allclose(root @ root.T, np.full((3, 3), 0.5) + 0.5 * np.eye(3), atol=1e-12)
         np.testing.assert_allclose(t, expected.statistic, rtol=1e-10)
         np.testing.assert_allclose(found, expected.pvalue, atol=0.004)
 

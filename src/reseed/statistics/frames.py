@@ -14,7 +14,7 @@ from reseed.statistics.components import (
     variance_shares,
 )
 from reseed.statistics.equivalence import margin_test
-from reseed.statistics.multiplicity import difference_correlation, holm, joint_t_adjusted, permutation_max_t
+from reseed.statistics.multiplicity import difference_root, holm, joint_t_adjusted, permutation_max_t
 from reseed.statistics.obuchowski_rockette import Estimate
 from reseed.statistics.outcome import Outcome, interval, reference_outcome
 from reseed.statistics.ranking import ranks
@@ -44,9 +44,9 @@ def adjusted_p_values(
             sample.theta, sample.layout.method_of_run, pairs, alternative=settings.alternative, rng=rng
         )
         return np.asarray(np.maximum(adjusted, raw))
-    correlation = difference_correlation(covariance_of_means(sample, settings.scope), pairs)
+    root = difference_root(covariance_of_means(sample, settings.scope), pairs)
     df = min(outcome.estimate.df for outcome in results)
-    return joint_t_adjusted(raw, correlation, df, alternative=settings.alternative, rng=rng)
+    return joint_t_adjusted(raw, root, df, alternative=settings.alternative, rng=rng)
 
 
 def pair_frame(

@@ -34,7 +34,7 @@ def holm(p_values: FloatArray) -> FloatArray:
 
 def joint_t_adjusted(
     p_values: FloatArray,
-    correlation: FloatArray,
+    root: FloatArray,
     df: float,
     *,
     alternative: str,
@@ -48,9 +48,9 @@ def joint_t_adjusted(
     ----------
     p_values
         Shape (n_pairs,): raw p values, whatever their own degrees of freedom.
-    correlation
-        Shape (n_pairs, n_pairs): correlation of the differences. With differences from one baseline
-        this is Dunnett's test.
+    root
+        Shape (n_pairs, any): its product with its transpose is the correlation of the differences, as
+        `difference_root` makes it. With differences from one baseline this is Dunnett's test.
     df
         Degrees of freedom of the joint t distribution; infinite for the normal.
     alternative
@@ -63,12 +63,10 @@ def joint_t_adjusted(
     sides = 2 if alternative == "two-sided" else 1
     tail = np.clip(p_values / sides, 1e-300, 1 - 1e-16)
     critical = -ndtri(tail) if np.isinf(df) else -stdtrit(df, tail)
-    values, vectors = np.linalg.eigh(correlation)
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))
     exceeded = np.zeros(len(p_values))
     for start in range(0, n_draws, _BLOCK):
         rows = min(_BLOCK, n_draws - start)
-        t = rng.standard_normal((rows, len(p_values))) @ root.T
+        t = rng.standard_normal((rows, root.shape[1])) @ root.T
         if np.isfinite(df):
             t /= np.sqrt(rng.chisquare(df, size=rows) / df)[:, None]
         largest = (np.abs(t) if sides == 2 else t).max(axis=1)
@@ -182,16 +180,23 @@ def _relabellings_within(
         yield order
 
 
-def difference_correlation(covariance: FloatArray, pairs: Sequence[tuple[int, int]]) -> FloatArray:
-    """Correlation of differences between methods, from the covariance of the methods' means (t × t)."""
-    contrast = np.zeros((len(pairs), len(covariance)))
-    for i, (a, b) in enumerate(pairs):
-        contrast[i, a], contrast[i, b] = 1.0, -1.0
-    between = contrast @ covariance @ contrast.T
-    scale = np.sqrt(np.clip(np.diag(between), 1e-300, None))
-    correlation = between / np.outer(scale, scale)
-    np.fill_diagonal(correlation, 1.0)
-    return np.asarray(correlation)
+def difference_root(covariance: FloatArray, pairs: Sequence[tuple[int, int]]) -> FloatArray:
+    """
+    Square root of the correlation of differences between methods, shape (n_pairs, t).
+
+    Parameters
+    ----------
+    covariance
+        Shape (t, t): of the methods' means; what is negative in it by estimation counts as 0.
+    pairs
+        (method, baseline) of every difference.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    of_means = vectors * np.sqrt(np.clip(values, 0.0, None))
+    a, b = (np.array(side) for side in zip(*pairs, strict=True))
+    root = of_means[a] - of_means[b]
+    length = np.sqrt((root**2).sum(axis=1, keepdims=True))
+    return np.asarray(root / np.where(length > 0, length, 1.0))
 
 
 def check_adjustment(adjust: str, baseline: str | None) -> None:

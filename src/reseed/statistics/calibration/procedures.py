@@ -12,7 +12,7 @@ import numpy as np
 from reseed.statistics import obuchowski_rockette as nested
 from reseed.statistics.covariance import bootstrap_values
 from reseed.statistics.moderation import moderated_variances
-from reseed.statistics.multiplicity import difference_correlation, holm, joint_t_adjusted, permutation_max_t
+from reseed.statistics.multiplicity import difference_root, holm, joint_t_adjusted, permutation_max_t
 from reseed.statistics.obuchowski_rockette import Estimate
 from reseed.statistics.outcome import reference_outcome
 from reseed.statistics.paired import percentile_test
@@ -139,9 +139,9 @@ def smallest_holm(sample: Sample, _: np.random.Generator) -> Verdict:
 def smallest_max_t(sample: Sample, rng: np.random.Generator) -> Verdict:
     """Family of all pairs, population scope: the smallest p value after max-T."""
     pairs, estimates, raw = _family_estimates(sample)
-    correlation = difference_correlation(covariance_of_means(sample, Scope.POPULATION), pairs)
+    root = difference_root(covariance_of_means(sample, Scope.POPULATION), pairs)
     df = min(estimate.df for estimate in estimates)
-    adjusted = joint_t_adjusted(raw, correlation, df, alternative="two-sided", rng=rng, n_draws=10_000)
+    adjusted = joint_t_adjusted(raw, root, df, alternative="two-sided", rng=rng, n_draws=10_000)
     return Verdict(float(adjusted.min()))
 
 
