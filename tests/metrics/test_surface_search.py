@@ -33,7 +33,7 @@ class TestNearestDistances:
     @pytest.mark.parametrize("reach", [2, 10, 60, 400])
     def test_near_and_far(self, reach):
         """
-        Places close by, found by steps, and far away, found by the tree.
+        Places close by, found along lines, and far away, found by the tree.
         """
         rng = np.random.default_rng(reach)
         for _ in range(10):
@@ -45,13 +45,39 @@ class TestNearestDistances:
 
     def test_one_far_place_among_many_near_ones(self):
         """
-        What steps do not reach is not forgotten.
+        What no line in reach settles is not forgotten.
         """
         start = places(*[(0, row, 0) for row in range(50)], (90, 90, 90))
         end = start[:-1] + places((0, 0, 1))
 
         assert nearest_distances_mm(start, end, SPACING) == pytest.approx(
             by_table(start, end, SPACING), abs=1e-9
+        )
+
+    @pytest.mark.parametrize("spacing", [(0.7, 1.1, 3.0), (1.1, 0.7, 3.0), (3.0, 1.1, 0.7), (1.0, 1.0, 1.0)])
+    @pytest.mark.parametrize("shift", [(3, 0, 0), (0, 3, 0), (0, 0, 3), (90, 0, 0), (0, 90, 0), (0, 0, 90)])
+    def test_any_axis_may_be_the_finest(self, spacing, shift):
+        """
+        Lines run along each axis, and the others are before, beside and behind, touching or far off.
+        """
+        rng = np.random.default_rng(8)
+        start, end = (np.unique(rng.integers(0, 14, size=(200, 3)), axis=0) for _ in range(2))
+        end = end + np.array(shift)
+        expected = by_table(start, end, spacing)
+
+        assert nearest_distances_mm(start, end, spacing) == pytest.approx(expected, abs=1e-9)
+
+    @pytest.mark.parametrize("n_dimensions", [1, 2, 4])
+    def test_other_dimensions(self, n_dimensions):
+        """
+        On a line, on a plane, and with time.
+        """
+        rng = np.random.default_rng(n_dimensions)
+        start, end = (np.unique(rng.integers(0, 12, size=(60, n_dimensions)), axis=0) for _ in range(2))
+        spacing = (0.8, 2.0, 1.5, 1.0)[:n_dimensions]
+
+        assert nearest_distances_mm(start, end, spacing) == pytest.approx(
+            by_table(start, end, spacing), abs=1e-9
         )
 
     @given(

@@ -45,7 +45,7 @@ def nearest_distances_mm(start: Places, end: Places, spacing_mm: tuple[float, ..
     """
     around = _lines_around(spacing_mm)
     squares_mm2 = np.full(len(start), math.nan)
-    near = _is_near(start, end, around.reach)
+    near = _is_near(start, end, spacing_mm, around.radius_mm)
     if near.all():
         squares_mm2 = _squares_by_lines(start, end, spacing_mm, around)
     elif near.any():
@@ -56,14 +56,16 @@ def nearest_distances_mm(start: Places, end: Places, spacing_mm: tuple[float, ..
     return np.asarray(np.sqrt(squares_mm2))
 
 
-def _is_near(start: Places, end: Places, reach: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _is_near(
+    start: Places, end: Places, spacing_mm: tuple[float, ...], radius_mm: float
+) -> NDArray[np.bool_]:
     """Whether a place is close enough to the box of the others for any line in reach to settle it."""
-    near = np.ones(len(start), dtype=bool)
-    for axis in np.flatnonzero(np.isfinite(reach)).tolist():
-        column = end[:, axis]
-        near &= start[:, axis] >= column.min() - reach[axis]
-        near &= start[:, axis] <= column.max() + reach[axis]
-    return near
+    gap_mm2 = np.zeros(len(start))
+    for axis, step_mm in enumerate(spacing_mm):
+        place, low, high = start[:, axis], end[:, axis].min(), end[:, axis].max()
+        if place.min() < low or place.max() > high:
+            gap_mm2 += (np.maximum(np.maximum(low - place, place - high), 0) * step_mm) ** 2
+    return np.asarray(gap_mm2 <= radius_mm * radius_mm)
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class _Lines:
     """
     The lines around a place: along which axis, how far away, and on which sides.
 
-    `steps` has one row for lines at equal distances across each other axis, without signs, and
-    `reach` the most steps along every axis; along the lines themselves there is no limit.
+    `steps` has one row for lines at equal distances across each other axis, without signs; `reach` is
+    the most steps along every axis, 0 along the lines themselves, which are known from end to end.
     """
 
     axis: int
@@ -80,7 +82,7 @@ class _Lines:
     steps: Places
     square_mm2: NDArray[np.float64]
     radius_mm: float
-    reach: NDArray[np.float64]
+    reach: NDArray[np.int64]
 
 
 @functools.lru_cache(maxsize=64)
@@ -94,10 +96,10 @@ def _lines_around(spacing_mm: tuple[float, ...]) -> _Lines:
     radius_mm = (_N_LINES * math.prod(sides.tolist()) / unit_ball) ** (1 / max(n_across, 1))
     # of a grid that is extremely fine along one axis not all of that radius can be tried
     radius_mm = min(radius_mm, _N_LINES * float(sides.min(initial=math.inf)))
-    reach = np.full(len(spacing_mm), math.inf)
+    reach = np.zeros(len(spacing_mm), dtype=np.int64)
     reach[list(across)] = (radius_mm / sides).astype(np.int64)
     counts = [range(int(reach[other]) + 1) for other in across]
-    steps = np.array(list(itertools.product(*counts)), dtype=np.int64).reshape(-1, n_across)
+    steps = np.array(list(itertools.product(*counts)), dtype=np.int64)  # one row also for no other axis
     square_mm2 = ((steps * sides) ** 2).sum(axis=1)
     order = np.argsort(square_mm2, kind="stable")
     order = order[square_mm2[order] <= radius_mm * radius_mm]
@@ -129,8 +131,7 @@ class _LineGrid:
 def _line_grid(start: Places, end: Places, around: _Lines) -> _LineGrid:
     """The box of all places, with the axis of the lines first: all lines are then searched at a time."""
     axes = [around.axis, *around.across]
-    reach = np.where(np.isfinite(around.reach), around.reach, 0).astype(np.int64)
-    low, high = start.min(axis=0) - reach, start.max(axis=0) + reach
+    low, high = start.min(axis=0) - around.reach, start.max(axis=0) + around.reach
     within = np.ones(len(end), dtype=bool)
     for other in around.across:
         within &= (end[:, other] >= low[other]) & (end[:, other] <= high[other])
@@ -148,7 +149,7 @@ def _line_grid(start: Places, end: Places, around: _Lines) -> _LineGrid:
         np.minimum(steps_away[back], steps_away[back + 1] + 1, out=steps_away[back])
     strides = np.empty(len(axes), dtype=np.int64)
     strides[axes] = [math.prod(shape[k + 1 :]) for k in range(len(axes))]
-    centre = int(reach @ strides)
+    centre = int(around.reach @ strides)
     place = np.full(len(start), -int(low @ strides) - centre)
     for axis, stride in enumerate(strides.tolist()):
         place += start[:, axis] * stride
