@@ -128,6 +128,7 @@ class TestSummary:
         lines = summary_lines({"population": reseed.compare(case_table(score, [4, 4]), metric="hd95")})
 
         assert lines[1].split()[0] == "A"
+        assert any(line.startswith("To see a true difference of .500") for line in lines)
         assert any("A is better" in line for line in lines)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 import reseed
 from reseed.statistics import obuchowski_rockette as nested
+from reseed.statistics import summary_lines
 from reseed.statistics.calibration.designs import paper_model
 from reseed.statistics.calibration.models import LesionModel, OverlapModel
 from reseed.statistics.metric import resolved_metric
@@ -99,6 +100,8 @@ class TestWarnings:
         result = reseed.compare(table, metric="auroc", scope="test_set")
 
         assert any("variance over cases is unknown" in warning for warning in result.warnings)
+        assert result.to_json()["pairs"][0]["single_runs"] is None
+        assert not any("single runs" in line for line in summary_lines({"test_set": result}))
         assert np.isfinite(result.pairs["p_value"][0])
 
     def test_undefined_values(self, rng):

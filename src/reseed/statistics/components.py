@@ -86,11 +86,11 @@ class FalseClaims:
 def false_claims(
     moments: RunMoments, methods: Sequence[str], *, level: float = 0.05
 ) -> tuple[FalseClaims, ...]:
-    """The rate for each method with two or more runs."""
+    """The rate for each method with two or more runs; none where the variance over cases is unknown."""
     z = -float(ndtri(level / 2))
     rows = []
     for i, method in enumerate(methods):
-        if moments.r[i] < 2:
+        if moments.r[i] < 2 or np.isnan(moments.cov2[i]):
             continue
         sd_run = float(np.sqrt(moments.ms[i]))
         se_case = float(np.sqrt(max(2 * (moments.var_error[i] - moments.cov2[i]), 0.0)))

@@ -16,12 +16,11 @@ from reseed.statistics.words import (
     method_sentence,
     power_sentence,
     run_sd_sentence,
+    seen_difference,
 )
 
 if TYPE_CHECKING:
     from reseed.statistics.design import ErrorTerms
-
-SEEN_DIFFERENCE = 0.01  # the true difference that a document's power statement is about
 
 
 def comparison_document(result: Comparison) -> dict[str, Any]:
@@ -123,11 +122,12 @@ def _power(result: Comparison, index: int) -> dict[str, Any] | None:
         return None
     pair = result.pairs.iloc[index]
     runs = int(min(pair["n_runs_method"], pair["n_runs_baseline"]))
+    difference = seen_difference(result)
     unit = "patients" if result.n_patients is not None else "cases"
     return {
-        "difference": SEEN_DIFFERENCE,
+        "difference": difference,
         "power": TARGET_POWER,
-        "runs_needed": runs_needed(terms, SEEN_DIFFERENCE, power=TARGET_POWER),
-        "cases_needed": cases_needed(terms, SEEN_DIFFERENCE, runs, power=TARGET_POWER),
-        "sentence": power_sentence(terms, SEEN_DIFFERENCE, runs, unit),
+        "runs_needed": runs_needed(terms, difference, power=TARGET_POWER),
+        "cases_needed": cases_needed(terms, difference, runs, power=TARGET_POWER),
+        "sentence": power_sentence(terms, difference, runs, unit),
     }

@@ -95,7 +95,6 @@ def detail_frame(sample: Sample, settings: Settings, pairs: Pairs, results: list
     rows = []
     for (a, b), outcome, estimate in zip(pairs, results, estimates, strict=True):
         _, low, high = _superiority(sample, settings, a, b)
-        claims = single_run_claims(claimed, layout.runs_of(a), layout.runs_of(b), level=CLAIM_LEVEL)
         row = {
             "method": layout.methods[a],
             "baseline": layout.methods[b],
@@ -103,8 +102,10 @@ def detail_frame(sample: Sample, settings: Settings, pairs: Pairs, results: list
             "superiority_high": high,
             "smallest_p": outcome.smallest_p,
             "n_undefined": outcome.n_undefined,
-            **{f"single_{name}": value for name, value in vars(claims).items()},
         }
+        if np.isfinite(sample.sigma).all():
+            claims = single_run_claims(claimed, layout.runs_of(a), layout.runs_of(b), level=CLAIM_LEVEL)
+            row |= {f"single_{name}": value for name, value in vars(claims).items()}
         if settings.margin is not None:
             result = margin_test(
                 estimate,

@@ -107,7 +107,7 @@ class Comparison:
             pairs             [{the columns of `pairs`, superiority_low, superiority_high, conclusion,
                                 different, better, smallest_p, n_undefined,
                                 single_runs: {level, pairs_between, claims_between, pairs_within,
-                                              claims_within},
+                                              claims_within} | null,
                                 power: {difference, power, runs_needed, cases_needed, sentence} | null,
                                 margin: {margin, p_noninferior, p_equivalent, low, high, sentence} | null,
                                 with_run_sd: {run_sd_method, run_sd_baseline, standard_error, p_value, low,

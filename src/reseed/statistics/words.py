@@ -169,13 +169,21 @@ def power_sentence(
     return f"{refusal} nor is any number of {unit} with {10 * runs} runs a method."
 
 
+def seen_difference(result: Comparison) -> float:
+    """The true difference that power is stated for: .01, or for values beyond 1 a twentieth of their mean."""
+    mean = float(result.methods["mean"].abs().mean())
+    if mean <= 1:
+        return 0.01
+    return float(f"{mean / 20:.1g}")
+
+
 def _rounded(count: int) -> int:
     step = 10 ** max(len(str(count)) - 2, 0)
     return int(-(-count // step) * step)
 
 
 def summary_lines(
-    comparisons: Mapping[str, Comparison], *, difference: float = 0.01, case_noun: str = "cases"
+    comparisons: Mapping[str, Comparison], *, difference: float | None = None, case_noun: str = "cases"
 ) -> list[str]:
     """
     The terminal summary of one metric: methods, then each pair under every scope given.
@@ -185,7 +193,7 @@ def summary_lines(
     comparisons
         Results of one table and metric by scope ("population", "test_set", "trained_models"), any of them.
     difference
-        The true difference that the last line is about.
+        The true difference that the last line is about, by default `seen_difference`.
     case_noun
         What a case is called, in the plural.
 
@@ -232,7 +240,7 @@ def _method_lines(result: Comparison) -> list[str]:
 
 
 def _pair_lines(
-    comparisons: Mapping[str, Comparison], index: int, difference: float, case_noun: str
+    comparisons: Mapping[str, Comparison], index: int, difference: float | None, case_noun: str
 ) -> list[str]:
     ordered = [comparisons[scope.value] for scope in Scope if scope.value in comparisons]
     pair = ordered[0].pairs.iloc[index]
@@ -244,14 +252,13 @@ def _pair_lines(
         lines.append(_scope_line(result, index, flip=bool(flip)))
     for result in ordered:
         lines += [f"  {sentence}" for sentence in extra_sentences(result, index)]
-    single = _single_runs_line(ordered[0], index)
-    if single is not None:
-        lines += single
+    lines += _single_runs_line(ordered[0], index)
     terms = ordered[0].error_terms[index]
     if terms is not None:
         runs = int(min(pair["n_runs_method"], pair["n_runs_baseline"]))
         unit = "patients" if ordered[0].n_patients is not None else case_noun
-        lines.append(power_sentence(terms, difference, runs, unit))
+        seen = seen_difference(ordered[0]) if difference is None else difference
+        lines.append(power_sentence(terms, seen, runs, unit))
     return lines
 
 
@@ -279,20 +286,19 @@ def _limit(value: float, side: str) -> str:
     return number(value, signed=True)
 
 
-def _single_runs_line(result: Comparison, index: int) -> list[str] | None:
-    detail = result.details.iloc[index]
-    if detail["single_pairs_between"] <= 1:
-        return None
-    between, claims = int(detail["single_pairs_between"]), int(detail["single_claims_between"])
-    within, false = int(detail["single_pairs_within"]), int(detail["single_claims_within"])
+def _single_runs_line(result: Comparison, index: int) -> list[str]:
+    found = result.detail(index, "single_")
+    if found is None or found["pairs_between"] <= 1:
+        return []
     lines = [
-        f"  one run of each, new patients: depends on which: {claims} of the {between} pairs of single runs "
-        "claim a difference at .05"
+        f"  one run of each, new patients: depends on which: {found['claims_between']} of the "
+        f"{found['pairs_between']} pairs of single runs claim a difference at .05"
     ]
+    within = found["pairs_within"]
     if within:
         lines[0] += ","
         lines.append(
-            f"    and so do {false} of the {within} pairs of two retrainings of the same method "
-            f"(should be 5 %: {0.05 * within:.1f})"
+            f"    and so do {found['claims_within']} of the {within} pairs of two retrainings of the same "
+            f"method (should be 5 %: {0.05 * within:.1f})"
         )
     return lines
