@@ -144,9 +144,9 @@ def _line_grid(start: Places, end: Places, around: _Lines) -> _LineGrid:
     steps_away = np.full(shape, n_steps, dtype=np.min_scalar_type(2 * n_steps))
     steps_away[tuple(end[:, axis] - low[axis] for axis in axes)] = 0
     for forth in range(1, n_steps):
-        np.minimum(steps_away[forth], steps_away[forth - 1] + 1, out=steps_away[forth])
+        np.minimum(steps_away[forth], steps_away[forth - 1] + 1, out=steps_away[forth, ...])
     for back in range(n_steps - 2, -1, -1):
-        np.minimum(steps_away[back], steps_away[back + 1] + 1, out=steps_away[back])
+        np.minimum(steps_away[back], steps_away[back + 1] + 1, out=steps_away[back, ...])
     strides = np.empty(len(axes), dtype=np.int64)
     strides[axes] = [math.prod(shape[k + 1 :]) for k in range(len(axes))]
     centre = int(around.reach @ strides)
