@@ -8,14 +8,13 @@ compressed MetaImage as if nothing were wrong, and follows a MetaImage's header 
 from __future__ import annotations
 
 import gzip
-import math
-import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from reseed.scoring.metaimage import UnusableImage, metaimage_header
+from reseed.scoring.nifti import nifti_bytes
 
 _HEADER_BYTES = 65_536
 _BLOCK_BYTES = 1 << 20
@@ -58,10 +57,10 @@ def check_header(path: Path) -> None:
             metaimage_header(path)
         elif name.endswith(".nii"):
             with path.open("rb") as stream:
-                _nifti_bytes(stream.read(_HEADER_BYTES))
+                nifti_bytes(stream.read(_HEADER_BYTES))
         elif name.endswith(".nii.gz"):
             with gzip.open(path, "rb") as stream:
-                _nifti_bytes(stream.read(_HEADER_BYTES))
+                nifti_bytes(stream.read(_HEADER_BYTES))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         _refuse_gzip(error)
     except OSError as error:
@@ -104,7 +103,7 @@ def _check_gzip(path: Path) -> None:
     try:
         with gzip.open(path, "rb") as stream:
             start = stream.read(_HEADER_BYTES)
-            expected = _nifti_bytes(start)
+            expected = nifti_bytes(start)
             found = len(start)
             while block := stream.read(_BLOCK_BYTES):
                 found += len(block)
@@ -123,29 +122,6 @@ def _refuse_gzip(error: Exception) -> NoReturn:
 
 
 def _check_nifti_size(start: bytes, found: int) -> None:
-    expected = _nifti_bytes(start)
+    expected = nifti_bytes(start)
     if found < expected:
         raise UnusableImage(f"is cut short: {found} bytes, {expected} needed")
-
-
-def _nifti_bytes(start: bytes) -> int:
-    """The size of a NIfTI-1 or NIfTI-2 file in one piece, by its header."""
-    if len(start) < 352:
-        raise UnusableImage("is not a NIfTI image: it has no header")
-    for order in "<>":
-        if struct.unpack_from(f"{order}i", start)[0] == 348 and start[344:347] == b"n+1":
-            sizes = struct.unpack_from(f"{order}8h", start, 40)
-            bits = struct.unpack_from(f"{order}h", start, 72)[0]
-            offset = struct.unpack_from(f"{order}f", start, 108)[0]
-            break
-        if struct.unpack_from(f"{order}i", start)[0] == 540 and start[4:7] == b"n+2" and len(start) >= 544:
-            bits = struct.unpack_from(f"{order}h", start, 14)[0]
-            sizes = struct.unpack_from(f"{order}8q", start, 16)
-            offset = float(struct.unpack_from(f"{order}q", start, 168)[0])
-            break
-    else:
-        raise UnusableImage("is not a NIfTI image in one piece: its header has no such mark")
-    dimensions = sizes[1 : 1 + max(0, sizes[0])] or (0,)
-    if not (1 <= sizes[0] <= 7 and min(dimensions) >= 1 and bits >= 1 and 0 <= offset < 2**40):
-        raise UnusableImage("is not a NIfTI image: its header gives no size")
-    return int(offset) + math.prod(int(side) for side in dimensions) * int(bits) // 8

@@ -169,4 +169,8 @@ def _mean(results: Sequence[CaseResult], name: str, key: str, confidence_level: 
         metric=key if measure.statistic == key else f"mean:{key}",
         confidence_level=confidence_level,
     )
-    return estimated_aggregate(math.fsum(defined) / defined.size, estimate)
+    aggregate = estimated_aggregate(math.fsum(defined) / defined.size, estimate)
+    if aggregate.low is None or aggregate.high is None or measure.higher_is_better is None:
+        return aggregate
+    highest = 1.0 if measure.higher_is_better else math.inf
+    return aggregate.model_copy(update={"low": max(aggregate.low, 0.0), "high": min(aggregate.high, highest)})
