@@ -15,11 +15,11 @@ from scipy.spatial import cKDTree
 
 Places = NDArray[np.int64]
 
-_N_LINES = 800
+_N_LINES = 2000
 """How many lines around a place are looked along at most before it is searched by a tree."""
 
-_N_TRIALS_PER_PLACE = 400
-"""How many are looked along on average: a tree is faster for surfaces that are farther apart."""
+_N_TRIALS_PER_PLACE = 200
+"""How many are looked along on average before most places must be settled, or all others are far away."""
 
 _N_TRIALS_BETWEEN_SIEVES = 4
 """How many are looked along before the places that are settled are left behind."""
@@ -78,6 +78,7 @@ class _Lines:
     """
 
     axis: int
+    step_mm: float
     across: tuple[int, ...]
     steps: Places
     square_mm2: NDArray[np.float64]
@@ -103,13 +104,13 @@ def _lines_around(spacing_mm: tuple[float, ...]) -> _Lines:
     square_mm2 = ((steps * sides) ** 2).sum(axis=1)
     order = np.argsort(square_mm2, kind="stable")
     order = order[square_mm2[order] <= radius_mm * radius_mm]
-    return _Lines(axis, across, steps[order], square_mm2[order], radius_mm, reach)
+    return _Lines(axis, spacing_mm[axis], across, steps[order], square_mm2[order], radius_mm, reach)
 
 
 @dataclass(frozen=True)
 class _LineGrid:
     """
-    How many steps away the other surface is along the line of every voxel, in a flat box.
+    How many steps away the other surface is along the line of every voxel, in a flat box, up to `n_steps`.
 
     The box has room for every line in reach. `place` is where each start is in it, `strides` how far
     apart neighbours along every axis are, and `centre` what to add to a place.
@@ -140,12 +141,13 @@ def _line_grid(start: Places, end: Places, around: _Lines) -> _LineGrid:
         low[around.axis] = min(low[around.axis], end[:, around.axis].min())
         high[around.axis] = max(high[around.axis], end[:, around.axis].max())
     shape = (high - low + 1)[axes].tolist()
-    n_steps = shape[0]
-    steps_away = np.full(shape, n_steps, dtype=np.min_scalar_type(2 * n_steps))
+    # what is farther away along a line than any line in reach settles nothing
+    n_steps = min(shape[0], int(around.radius_mm / around.step_mm) + 1)
+    steps_away = np.full(shape, n_steps, dtype=np.min_scalar_type(n_steps + 1))
     steps_away[tuple(end[:, axis] - low[axis] for axis in axes)] = 0
-    for forth in range(1, n_steps):
+    for forth in range(1, shape[0]):
         np.minimum(steps_away[forth], steps_away[forth - 1] + 1, out=steps_away[forth, ...])
-    for back in range(n_steps - 2, -1, -1):
+    for back in range(shape[0] - 2, -1, -1):
         np.minimum(steps_away[back], steps_away[back + 1] + 1, out=steps_away[back, ...])
     strides = np.empty(len(axes), dtype=np.int64)
     strides[axes] = [math.prod(shape[k + 1 :]) for k in range(len(axes))]
@@ -161,8 +163,8 @@ def _squares_by_lines(
 ) -> NDArray[np.float64]:
     """The squared distances of the places that are settled by the lines around them; NaN for the others."""
     grid = _line_grid(start, end, around)
-    along_mm2 = np.full(2 * grid.n_steps + 1, math.inf)  # a line without a place has n_steps or more
-    along_mm2[: grid.n_steps] = (np.arange(grid.n_steps) * spacing_mm[around.axis]) ** 2
+    along_mm2 = np.full(grid.n_steps + 1, math.inf)  # n_steps stand for more
+    along_mm2[:-1] = (np.arange(grid.n_steps) * around.step_mm) ** 2
     found, seeking, place = np.full(len(start), math.nan), np.arange(len(start)), grid.place
     best, square_mm2 = np.full(len(start), math.inf), 0.0
     n_trials_left, n_since_sieve = _N_TRIALS_PER_PLACE * len(start), 0
@@ -170,6 +172,7 @@ def _squares_by_lines(
         if n_since_sieve >= _N_TRIALS_BETWEEN_SIEVES:
             on = best > square_mm2
             if np.count_nonzero(on) < 0.8 * seeking.size:
+                n_trials_left += _N_LINES * int(np.count_nonzero(~on))
                 found[seeking[~on]] = best[~on]
                 seeking, place, best = seeking[on], place[on], best[on]
             n_since_sieve = 0
