@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reseed.contracts.errors import JobFailed
-from reseed.contracts.files import sync_folder, write_text_atomically
+from reseed.contracts.files import sync_folder
 from reseed.contracts.job import Job
 from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
 
@@ -120,7 +120,8 @@ def _write_config(job: Job, attempt: AttemptFolder) -> None:
         **job.config,
     }
     for name, text in files.items():
-        write_text_atomically(attempt.config / name, text)
+        # not forced to disk: an attempt that a power cut takes is made anew
+        (attempt.config / name).write_text(text, encoding="utf-8")
 
 
 def publish(folder: JobFolder, attempt: AttemptFolder) -> None:
