@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+settings.register_profile("statistics", deadline=None)  # a busy machine is not a failure
+settings.load_profile("statistics")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
