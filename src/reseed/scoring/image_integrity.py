@@ -8,10 +8,14 @@ compressed MetaImage as if nothing were wrong, and follows a MetaImage's header 
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from reseed.scoring.metaimage import UnusableImage, metaimage_header
 from reseed.scoring.nifti import nifti_bytes
@@ -20,9 +24,17 @@ _HEADER_BYTES = 65_536
 _BLOCK_BYTES = 1 << 20
 
 
-def check_integrity(path: Path) -> None:
+def check_integrity(path: Path, voxels: NDArray[Any] | None = None) -> None:
     """
-    Refuse a file that is cut short, broken, or reads from elsewhere.
+    Refuse a file that is cut short or broken, whose header has been checked.
+
+    Parameters
+    ----------
+    path
+        The file.
+    voxels
+        What SimpleITK made of it. When the checksum in a compressed file is theirs, the file is whole;
+        otherwise, and without them, it is decompressed once more to say what is wrong, if anything.
 
     Raises
     ------
@@ -31,6 +43,8 @@ def check_integrity(path: Path) -> None:
     """
     name = path.name.lower()
     try:
+        if voxels is not None and _checksum_agrees(path, voxels):
+            return
         if name.endswith((".mha", ".mhd")):
             _check_metaimage(path)
         elif name.endswith(".nii.gz"):
@@ -40,6 +54,35 @@ def check_integrity(path: Path) -> None:
                 _check_nifti_size(stream.read(_HEADER_BYTES), path.stat().st_size)
     except OSError as error:
         raise UnusableImage(f"cannot be read: {error.strerror or error}") from None
+
+
+def _checksum_agrees(path: Path, voxels: NDArray[Any]) -> bool:
+    """Whether a compressed file ends in the checksum of these voxels, as they are in memory."""
+    name = path.name.lower()
+    content = np.ascontiguousarray(voxels).reshape(-1).view(np.uint8)
+    if name.endswith((".mha", ".mhd")):
+        header = metaimage_header(path)
+        return (
+            header.is_compressed
+            and content.size == header.n_bytes
+            and _last_bytes(header.data, 4) == zlib.adler32(content.data).to_bytes(4, "big")
+        )
+    if not name.endswith(".nii.gz"):
+        return False
+    with gzip.open(path, "rb") as stream:
+        start = stream.read(_HEADER_BYTES)
+    size = nifti_bytes(start)
+    offset = size - content.size
+    if not 0 < offset <= len(start):
+        return False
+    checksum = zlib.crc32(content.data, zlib.crc32(start[:offset]))
+    return _last_bytes(path, 8) == checksum.to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
+
+
+def _last_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(-count, os.SEEK_END)
+        return stream.read(count)
 
 
 def check_header(path: Path) -> None:

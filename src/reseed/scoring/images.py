@@ -70,11 +70,12 @@ def read_image(path: Path, *, reference: Grid | None = None, tolerance: GridTole
             raise UnusableImage(f"is on another grid: {difference}")
     elif np.prod(grid.size_xyz, dtype=np.float64) > _MAX_VOXELS:
         raise UnusableImage(f"is too large: {' × '.join(map(str, grid.size_xyz))} voxels")
-    check_integrity(path)
     try:
         voxels = _simpleitk().GetArrayFromImage(reader.Execute())
     except (RuntimeError, MemoryError) as error:
+        check_integrity(path)  # has more to say about a file that is cut short
         raise UnusableImage(f"cannot be read: {_reason(error)}") from None
+    check_integrity(path, voxels)
     if (
         np.issubdtype(voxels.dtype, np.floating)
         and not np.isfinite([voxels.min(initial=0), voxels.max(initial=0)]).all()
@@ -94,6 +95,8 @@ def label_map(image: Image, known: Collection[int]) -> NDArray[np.integer[Any]]:
         When a value is not a whole number, or not a known label.
     """
     voxels = image.voxels
+    if _are_few_and_known(voxels, known):
+        return voxels
     present = _distinct(voxels)
     unknown = [value for value in present.tolist() if value not in known]
     if unknown:
@@ -103,6 +106,14 @@ def label_map(image: Image, known: Collection[int]) -> NDArray[np.integer[Any]]:
     if np.issubdtype(voxels.dtype, np.floating):
         return voxels.astype(np.int32)
     return voxels
+
+
+def _are_few_and_known(voxels: NDArray[Any], known: Collection[int]) -> bool:
+    """Whether all whole numbers between the extremes are known, which are quickly found."""
+    if not np.issubdtype(voxels.dtype, np.integer) or voxels.size == 0:
+        return False
+    low, high = int(voxels.min()), int(voxels.max())
+    return high - low < 1000 and all(value in known for value in range(low, high + 1))
 
 
 def _distinct(voxels: NDArray[Any]) -> NDArray[Any]:
