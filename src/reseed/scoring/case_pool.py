@@ -6,13 +6,14 @@ import itertools
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from reseed.contracts.errors import InvalidPrediction
+from reseed.contracts.errors import InfrastructureError, InvalidPrediction
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -24,7 +25,7 @@ _FEW = 4
 
 def results_in_order(
     function: Callable[[Given], Result], cases: Sequence[Given], *, n_processes: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """
     The result of every case, in their order, each as soon as those before it are done.
 
@@ -39,6 +40,11 @@ def results_in_order(
         Small: what each process reads for itself.
     n_processes
         Default: one for each processor that this program may use.
+
+    Raises
+    ------
+    InfrastructureError
+        When a process was killed; and whatever the function raises.
     """
     n_workers = available_processors() if n_processes is None else n_processes
     attempt = _Attempt(function)
@@ -48,17 +54,23 @@ def results_in_order(
     waiting = iter(cases)
     # forkserver: a fork of a program with threads may hang
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(max_workers=min(n_workers, len(cases)), mp_context=context) as pool:
+    with ProcessPoolExecutor(max_workers=max(1, min(n_workers, len(cases))), mp_context=context) as pool:
         under_way: deque[Future[Result | _Refusal]] = deque(
             pool.submit(attempt, case) for case in itertools.islice(waiting, n_workers + 1)
         )
+        n_done = 0
         try:
             while under_way:
                 result = under_way.popleft().result()
+                n_done += 1
                 under_way.extend(pool.submit(attempt, case) for case in itertools.islice(waiting, 1))
                 if isinstance(result, _Refusal):
                     raise InvalidPrediction(result.message, case_id=result.case_id)
                 yield result
+        except BrokenProcessPool:
+            raise InfrastructureError(
+                f"a process was killed after {n_done} of {len(cases)} cases, most likely for its memory"
+            ) from None
         finally:
             for future in under_way:
                 future.cancel()
