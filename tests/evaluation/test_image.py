@@ -45,7 +45,8 @@ def image():
         ["docker", "build", "--quiet", "--tag", LINKED_TAG, "-"],
         input=linked, text=True, check=True, capture_output=True, timeout=300,
     )  # fmt: skip
-    return client.images.get(TAG)
+    yield client.images.get(TAG)
+    client.images.remove(LINKED_TAG, force=True)
 
 
 class Platform:
