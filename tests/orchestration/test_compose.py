@@ -37,9 +37,12 @@ def test_compose_builds_its_images_and_leaves_the_report_on_the_host(tmp_path: P
     """
     One command in any checkout builds three images and trains every member in its own container.
 
-    The report and the results are files of the checkout; the images fit their limits.
+    The report and the results are files of the checkout; the images hold the checkout's code, also
+    where older images of the same name were there before, and fit their limits.
     """
     checkout = _checkout(tmp_path / "somewhere" / "a checkout")
+    package = checkout / "src" / "reseed" / "__init__.py"
+    package.write_text(package.read_text() + f"\n__version__ = {str(tmp_path)!r}\n")
     environment = {
         **os.environ,
         "STUDY": "studies/smoke.yaml",
@@ -56,6 +59,11 @@ def test_compose_builds_its_images_and_leaves_the_report_on_the_host(tmp_path: P
     record = json.loads((checkout / "smoke/runs/volume_3d/1/run.json").read_text())
     assert record["program"]["executor"] == "docker"
     assert len(record["members"]) == 2
+    version = subprocess.run(
+        ["docker", "run", "--rm", "--network", "none", "reseed/service", "--version"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert str(tmp_path) in version.stdout.replace("\n", "")
     size = subprocess.run(
         ["docker", "image", "inspect", "--format", "{{.Size}}", "reseed/evaluation"],
         capture_output=True, text=True, check=True,
