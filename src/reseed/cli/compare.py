@@ -76,7 +76,7 @@ def compare(  # noqa: PLR0913, PLR0917  (one parameter for each option)
 
       reseed compare candidates.csv --metric picai_score --margin 0.02
 
-      reseed compare runs/*/*/metrics.json --metric dsc
+      reseed compare one/metrics.json other/metrics.json --metric dsc
     """
     # imported here, so that `reseed --help` does not wait for numpy
     import numpy as np  # noqa: PLC0415

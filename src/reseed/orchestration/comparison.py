@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from reseed.contracts.files import write_json_atomically
 from reseed.contracts.metrics import Metrics
 from reseed.contracts.model import Contract
 from reseed.documents.reading import read_json
-from reseed.scoring.tables import score_table, write_score_csv
+from reseed.scoring.tables import MetricTable, metric_tables, write_score_csv
 from reseed.statistics import compare
 from reseed.statistics.result import Comparison
 from reseed.statistics.settings import Scope
@@ -42,14 +43,14 @@ class CompareConfig(Contract):
     runs: tuple[tuple[str, int, str], ...]
 
 
-def study_comparison(table: pd.DataFrame, config: CompareConfig) -> dict[str, Any]:
+def study_comparison(tables: Sequence[MetricTable], config: CompareConfig) -> dict[str, Any]:
     """
     Every metric of a study under every scope that its runs allow.
 
     Parameters
     ----------
-    table
-        The score table of all runs.
+    tables
+        For each metric the score table of all runs.
     config
         What to compare; its entropy seeds every bootstrap and sampled permutation, so that the
         same scores give the same document.
@@ -67,28 +68,28 @@ def study_comparison(table: pd.DataFrame, config: CompareConfig) -> dict[str, An
         "case_noun": config.case_noun,
         "baseline": config.baseline,
         "confidence_level": config.confidence_level,
-        "metrics": [_metric_comparison(table, metric, config) for metric in config.metrics],
+        "metrics": [_metric_comparison(table, config) for table in tables],
     }
 
 
-def _metric_comparison(table: pd.DataFrame, metric: str, config: CompareConfig) -> dict[str, Any]:
-    n_runs = table.groupby("method")["run"].nunique()
+def _metric_comparison(scored: MetricTable, config: CompareConfig) -> dict[str, Any]:
+    n_runs = scored.table.groupby("method")["run"].nunique()
     if len(n_runs) < 2:
         only = f"{n_runs.index[0]} is the only method: there is nothing to compare it with"
-        return {"metric": metric, "summary": [only], "scopes": {}}
+        return {"metric": scored.metric, "summary": [only], "scopes": {}}
     scopes = list(Scope) if n_runs.min() >= 2 else [Scope.TRAINED_MODELS]
-    results = {scope.value: _compared(table, metric, scope, config) for scope in scopes}
+    results = {scope.value: _compared(scored, scope, config) for scope in scopes}
     return {
-        "metric": metric,
+        "metric": scored.metric,
         "summary": summary_lines(results, case_noun=config.case_noun),
         "scopes": {scope: result.to_json() for scope, result in results.items()},
     }
 
 
-def _compared(table: pd.DataFrame, metric: str, scope: Scope, config: CompareConfig) -> Comparison:
+def _compared(scored: MetricTable, scope: Scope, config: CompareConfig) -> Comparison:
     return compare(
-        table,
-        metric=metric,
+        scored.table,
+        metric=scored.statistic,
         scope=scope.value,
         baseline=config.baseline,
         confidence_level=config.confidence_level,
@@ -103,9 +104,23 @@ def main(root: Path) -> None:
         (method, run): read_json(root / folder.lstrip("/") / "metrics.json", Metrics)
         for method, run, folder in config.runs
     }
-    table = score_table(metrics)
-    write_score_csv(root / "output/scores.csv", table)
-    write_json_atomically(root / "output/comparisons.json", study_comparison(table, config))
+    tables = metric_tables(metrics, config.metrics)
+    for name, table in score_files(tables).items():
+        write_score_csv(root / "output" / name, table)
+    write_json_atomically(root / "output/comparisons.json", study_comparison(tables, config))
+
+
+def score_files(tables: Sequence[MetricTable]) -> dict[str, pd.DataFrame]:
+    """
+    The score tables by file name: scores.csv, and scores-<metric>.csv for each further one.
+
+    Metrics that share a table, as those of one classification do, share its file.
+    """
+    files = {"scores.csv": tables[0].table}
+    for scored in tables[1:]:
+        if not any(scored.table is table for table in files.values()):
+            files[f"scores-{scored.metric}.csv"] = scored.table
+    return files
 
 
 if __name__ == "__main__":

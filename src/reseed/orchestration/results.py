@@ -68,10 +68,8 @@ def predictions(task: Task, cases: Path) -> list[dict[str, Any]]:
 def show_comparison(study: StudyFolder, compare: Job) -> None:
     """Copy the comparison to where a person looks for it."""
     output = study.job(compare.key).output
-    for source, target in (
-        (output / "scores.csv", study.scores),
-        (output / "comparisons.json", study.comparisons),
-    ):
+    for source in (*sorted(output.glob("scores*.csv")), output / "comparisons.json"):
+        target = study.path / source.name
         content = source.read_bytes()
         if not target.is_file() or target.read_bytes() != content:
             write_bytes_atomically(target, content)
