@@ -2,7 +2,7 @@
 Where things are inside a container: training, inference and evaluation.
 
 Every class takes a root prefix, so that the same code runs as a plain process: with root
-/work/attempt-1 the model is at /work/attempt-1/opt/ml/model. In a container the root is /.
+/data/attempt-1 the model is at /data/attempt-1/opt/ml/model. In a container the root is /.
 Training follows the SageMaker training container contract, inference and evaluation follow Grand
 Challenge; docs/contracts.md has the whole of it.
 """
