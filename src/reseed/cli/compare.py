@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reseed.contracts.errors import UserError
+from reseed.contracts.files import write_json_atomically
 
 
 def compare(  # noqa: PLR0913, PLR0917  (one parameter for each option)
@@ -111,6 +111,4 @@ def compare(  # noqa: PLR0913, PLR0917  (one parameter for each option)
         typer.echo(line)
     if json_file is not None:
         document = {name: result.to_json() for name, result in results.items()}
-        json_file.write_text(
-            json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
-        )
+        write_json_atomically(json_file, document)
