@@ -101,11 +101,6 @@ class StudyFolder:
         return self.path / "comparisons.json"
 
     @property
-    def scores(self) -> Path:
-        """scores.csv."""
-        return self.path / "scores.csv"
-
-    @property
     def report(self) -> Path:
         """report.html."""
         return self.path / "report.html"
