@@ -184,7 +184,9 @@ class TestRefusals:
         """
         pancreas.predict("b", PANCREAS["b"][1], spacing=(0.5001, 0.75, 3.0), origin=(1.004, -2.0, 3.0))
 
-        submission_metrics(pancreas.paths, pancreas.ground_truth, task)
+        metrics = submission_metrics(pancreas.paths, pancreas.ground_truth, task)
+
+        assert "b" in {result.case_id for result in metrics.results}
 
     def test_voxels(self, pancreas, refusal):
         """
