@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from reseed.contracts.files import write_text_atomically
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -91,8 +93,8 @@ def _write(results: Sequence[CellResult], out: Path, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     document = findings_document(results, seed=seed)
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    (out / "calibration.json").write_text(text + "\n", "utf-8")
-    (out / "calibration.md").write_text(findings_table(results) + "\n", "utf-8")
+    write_text_atomically(out / "calibration.json", text + "\n")
+    write_text_atomically(out / "calibration.md", findings_table(results) + "\n")
     for path in write_calibration_chart(document, out):
         typer.echo(f"chart: {path}")
     typer.echo(f"table: {out / 'calibration.md'}")

@@ -107,8 +107,8 @@ def compare(  # noqa: PLR0913, PLR0917  (one parameter for each option)
         )
         for name in scope or answerable_scopes(frame, test)
     }
-    for line in summary_lines(results):
-        typer.echo(line)
     if json_file is not None:
         document = {name: result.to_json() for name, result in results.items()}
         write_json_atomically(json_file, document)
+    for line in summary_lines(results):
+        typer.echo(line)

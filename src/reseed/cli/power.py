@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from reseed.contracts.files import write_text_atomically
+
 
 def power(
     table: Annotated[
@@ -53,8 +55,8 @@ def power(
         runs=runs,
         target=target,
     )
-    for line in power_lines(plan):
-        typer.echo(line)
     if json_file is not None:
         text = json.dumps(plan.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-        json_file.write_text(text + "\n", "utf-8")
+        write_text_atomically(json_file, text + "\n")
+    for line in power_lines(plan):
+        typer.echo(line)
