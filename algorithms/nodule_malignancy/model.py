@@ -17,6 +17,7 @@ from algorithms.common.determinism import Computation
 from algorithms.common.member import Member
 from algorithms.nodule_malignancy.description import manifest
 from algorithms.nodule_malignancy.network import NoduleNetwork
+from algorithms.nodule_malignancy.resolved import BEST_RULE
 from algorithms.nodule_malignancy.training import (
     Training,
     TrainingSettings,
@@ -31,7 +32,6 @@ from reseed.contracts.seeds import Seeds
 
 WEIGHTS = "weights.npz"
 RUN = "run.json"
-BEST_RULE = "lowest validation loss, the earlier of equals"
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Provenance:
         }
 
 
-def write_member(folder: Path, training: Training, provenance: Provenance) -> None:
+def write_member(folder: Path, training: Training, provenance: Provenance, report: Mapping[str, Any]) -> None:
     """
-    Write the weights of the best epoch and, last, run.json.
+    Write the weights of the best epoch and, last, run.json with what `training_report` gave.
 
     Repeating a training repeats every byte of the folder.
     """
@@ -74,6 +74,7 @@ def write_member(folder: Path, training: Training, provenance: Provenance) -> No
     record = {
         "schema_version": "1.0",
         **provenance.as_document(),
+        **report,
         "best_epoch": None if best is None else best.epoch,
         "best_rule": BEST_RULE,
         "curve": [asdict(row) for row in training.curve],

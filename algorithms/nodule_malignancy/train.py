@@ -24,10 +24,13 @@ from algorithms.common.folds import is_validation_case
 from algorithms.common.interruption import StopRequest
 from algorithms.common.log import log_event
 from algorithms.common.member import member_of, seeds_of
+from algorithms.common.report import training_report
 from algorithms.common.settings import read_settings
+from algorithms.common.torch_report import torch_report
 from algorithms.nodule_malignancy.description import manifest
 from algorithms.nodule_malignancy.model import Provenance, write_member
 from algorithms.nodule_malignancy.preprocessed import Preprocessed, preprocessed_digest, read_preprocessed
+from algorithms.nodule_malignancy.resolved import resolved_training
 from algorithms.nodule_malignancy.training import Epoch, Training, TrainingCases, TrainingSettings
 from reseed.contracts.containers import TrainingPaths
 from reseed.contracts.digests import document_digest
@@ -74,7 +77,11 @@ def main(root: Path, environment: Environment) -> None:
     training.run(checkpoint, stop.arrived)
     write_text_atomically(paths.output_data / "training_curve.csv", _curve_text(training.curve))
     _write_times(paths.output_data, started)
-    write_member(paths.model, training, provenance)
+    resolved = resolved_training(
+        settings, training.network, member=member, n_training_cases=provenance.n_training_cases
+    )
+    report = training_report(resolved, {**computation.as_document(), **torch_report()}, environment)
+    write_member(paths.model, training, provenance, report)
 
 
 def _side(cases: Preprocessed, chosen: npt.NDArray[np.bool_]) -> TrainingCases:

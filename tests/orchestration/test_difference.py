@@ -15,6 +15,7 @@ from reseed.contracts.run import RunRecord
 from reseed.orchestration.difference import recorded_run, run_differences
 
 SEEDS = {"weights": 1, "order": 2, "augmentation": 3, "dropout": 4, "split": 5}
+REPORTED = {"computation": {"device": "cpu", "torch": "2.13.0"}, "loss": [0.5, 0.4]}
 MEMBER = {
     "member": 0,
     "job": "1" * 64,
@@ -25,7 +26,7 @@ MEMBER = {
     "n_attempts": 1,
     "hours": 24.0,
     "gpus": 0,
-    "reported": {"computation": {"device": "cpu", "torch": "2.13.0"}, "loss": [0.5, 0.4]},
+    "reported": REPORTED,
 }
 HARDWARE = {"machine": "x86_64", "system": "Linux", "processor": "p", "n_cpus": 2, "memory_gib": 24.0}
 RECORD = {
@@ -97,6 +98,52 @@ def test_the_most_suspicious_comes_first():
     ]
     assert lines[2] == "a setting: epochs: 10 | 20"
     assert lines[5] == "a package of the orchestrator: scipy: absent | 1"
+
+
+def test_what_nobody_set_and_what_it_ran_in():
+    """A silent default comes before versions; packages of the training before those of the system."""
+    environment = {
+        "python": "3.11.2", "operating_system": "Debian 12", "kernel": "6.1", "libc": "glibc 2.36",
+        "machine": "x86_64", "processor": "p", "cpu_flags": ["avx2", "avx512f"],
+        "variables": {"OMP_NUM_THREADS": "1"}, "packages": {"torch": "2.13.0"},
+        "os_packages": {"libc6": "2.36-9", "zlib1g": "1"},
+    }  # fmt: skip
+    other = {
+        **environment,
+        "kernel": "6.2",
+        "cpu_flags": ["avx2"],
+        "packages": {"torch": "2.14.0"},
+        "os_packages": {"libc6": "2.36-10", "zlib1g": "1"},
+        "variables": {},
+    }
+    first, second = (
+        {**MEMBER, "reported": {**REPORTED, "resolved": {"optimiser": {"parameters": {"betas": betas}}}}}
+        for betas in ([0.9, 0.99], [0.9, 0.999])
+    )
+
+    found = run_differences(
+        _record(members=[first], environment=environment), _record(members=[second], environment=other)
+    )
+
+    assert [each.line() for each in found] == [
+        "a silent default: member-0.optimiser.parameters.betas: [0.9, 0.99] | [0.9, 0.999]",
+        "a package of the training: torch: 2.13.0 | 2.14.0",
+        "a variable of the training: OMP_NUM_THREADS: 1 | absent",
+        "a package of the operating system: libc6: 2.36-9 | 2.36-10",
+        "what the training ran in: cpu_flags.avx512f: yes | absent",
+        "what the training ran in: kernel: 6.1 | 6.2",
+    ]
+
+
+def test_a_record_from_before_environments_were_recorded():
+    """One line says so, not one for each of a thousand packages."""
+    environment = {
+        "python": "3.11.2", "operating_system": "Debian 12", "kernel": "6.1", "libc": "glibc 2.36",
+        "machine": "x86_64", "processor": "p", "cpu_flags": [], "variables": {},
+        "packages": {"torch": "2.13.0", "numpy": "2"}, "os_packages": {},
+    }  # fmt: skip
+
+    assert _lines(environment=environment) == ["what the training ran in: recorded: absent | yes"]
 
 
 def test_a_smaller_ensemble_is_said_as_such():

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import Field, JsonValue
 
+from reseed.contracts.environment import ProgramEnvironment
 from reseed.contracts.manifest import SettingValue
 from reseed.contracts.model import Contract, Sha256
 from reseed.contracts.seeds import Seeds, SeedStream
@@ -21,6 +22,8 @@ class Program(Contract):
     image: str | None = None
     git_commit: str | None = None
     git_is_clean: bool | None = None
+    git_remote: str | None = Field(default=None, description="Where the commit is, without credentials.")
+    evaluation: Sha256 | None = Field(default=None, description="Digest of the program that scored.")
 
 
 class Hardware(Contract):
@@ -56,15 +59,18 @@ class MemberRecord(Contract):
     gpus: int
     peak_memory_mib: float | None = None
     reported: dict[str, JsonValue] = Field(
-        default_factory=dict, description="The algorithm's own run.json: versions, flags, curves."
+        default_factory=dict,
+        description="The algorithm's own run.json: flags, silent defaults resolved, curves; its environment "
+        "where it is not the run's.",
     )
 
 
 class RunRecord(Contract):
     """run.json."""
 
-    schema_version: str = "1.0"
+    schema_version: str = "1.1"
     study: str
+    task: str | None = None
     study_entropy: str = Field(description="In decimal; it may exceed what JSON readers hold exactly.")
     method: str
     run: int
@@ -76,5 +82,9 @@ class RunRecord(Contract):
     weights_digest: Sha256 = Field(description="Over the weights of all members.")
     jobs: dict[str, Sha256] = Field(description="Keys of the jobs, by name.")
     hours: float = Field(description="Sum over the training jobs.")
+    environment: ProgramEnvironment | None = Field(
+        default=None,
+        description="Of the programs that trained, seen from inside; null when they did not say.",
+    )
     packages: dict[str, str] = Field(description="Versions of the orchestrator's Python packages.")
     hardware: Hardware

@@ -10,6 +10,7 @@ from typing import Any
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.run import RunRecord
+from reseed.contracts.training_report import COMPUTATION, ENVIRONMENT, RESOLVED
 from reseed.documents.reading import read_json
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -20,8 +21,14 @@ _SUSPICION = (
     ("program.version", "the algorithm's version"),
     ("vary", "what the study varies"),
     ("n_members", "the ensemble"),
+    ("resolved", "a silent default"),
+    ("files", "a file that the training read"),
     ("reported", "what the training reported"),
     ("program", "the program"),
+    ("environment.packages", "a package of the training"),
+    ("environment.variables", "a variable of the training"),
+    ("environment.os_packages", "a package of the operating system"),
+    ("environment", "what the training ran in"),
     ("packages", "a package of the orchestrator"),
     ("hardware", "the machine"),
     ("seeds", "a seed"),
@@ -70,7 +77,12 @@ def run_differences(first: RunRecord, second: RunRecord) -> list[Difference]:
 
     Times, durations, job keys and the runs' own names are not differences.
     """
-    values = [dict(_compared(record)) for record in (first, second)]
+    return value_differences(dict(_compared(first)), dict(_compared(second)))
+
+
+def value_differences(first: dict[str, Any], second: dict[str, Any]) -> list[Difference]:
+    """As `run_differences`, of values by dotted key that start with a part of a record."""
+    values = _without_one_sided([first, second])
     found = []
     for key in sorted({*values[0], *values[1]}):
         before, after = (value.get(key) for value in values)
@@ -78,7 +90,7 @@ def run_differences(first: RunRecord, second: RunRecord) -> list[Difference]:
             found.append((_rank(key), key, before, after))
     found.sort(key=lambda item: (item[0], item[1]))
     return [
-        Difference(_SUSPICION[rank][1], key.partition(".")[2] or key, before, after)
+        Difference(_SUSPICION[rank][1], _short(key, _SUSPICION[rank][0]), before, after)
         for rank, key, before, after in found
     ]
 
@@ -89,23 +101,43 @@ def _compared(record: RunRecord) -> Iterator[tuple[str, Any]]:
     yield "n_members", len(record.members)
     yield "vary", ", ".join(stream.value for stream in record.vary)
     for part in ("data", "settings", "program", "packages", "hardware"):
-        yield from _flat(part, document[part])
+        yield from flat_values(part, document[part])
     for member in document["members"]:
         name = f"member-{member['member']}"
-        yield from _flat(f"seeds.{name}", member["seeds"])
-        yield from _flat(f"weights.{name}", member["weights"])
-        for part in _REPORTED_CAUSES:
-            yield from _flat(f"reported.{name}.{part}", member["reported"].get(part, {}))
+        yield from flat_values(f"seeds.{name}", member["seeds"])
+        yield from flat_values(f"weights.{name}", member["weights"])
+        reported = member["reported"]
+        yield from flat_values(f"resolved.{name}", reported.get(RESOLVED, {}))
+        yield from flat_values(f"files.{name}", reported.get("files", {}))
+        for part in (COMPUTATION, ENVIRONMENT):
+            yield from flat_values(f"reported.{name}.{part}", reported.get(part, {}))
+    yield from flat_values("environment", document["environment"] or {})
 
 
-_REPORTED_CAUSES = ("computation", "files")
-"""What a training's own run.json says of its device, versions and flags, and of the files it read."""
+_OLD_RECORDS_LACK = ("environment", "resolved")
 
 
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _without_one_sided(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line, not a thousand, where only one of two records holds a whole part."""
+    for part in _OLD_RECORDS_LACK:
+        held = [any(key.startswith(f"{part}.") for key in value) for value in values]
+        if held[0] != held[1]:
+            values = [
+                {key: found for key, found in value.items() if not key.startswith(f"{part}.")}
+                | ({f"{part}.recorded": "yes"} if is_held else {})
+                for value, is_held in zip(values, held, strict=True)
+            ]
+    return values
+
+
+def flat_values(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a document; a list of names is a key for each name."""
     if isinstance(value, dict):
         for key, below in value.items():
-            yield from _flat(f"{prefix}.{key}", below)
+            yield from flat_values(f"{prefix}.{key}", below)
+    elif isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        for item in value:
+            yield f"{prefix}.{item}", "yes"
     else:
         yield prefix, value
 
@@ -115,6 +147,11 @@ def _rank(key: str) -> int:
         if key == prefix or key.startswith(f"{prefix}."):
             return rank
     return len(_SUSPICION) - 1
+
+
+def _short(key: str, part: str) -> str:
+    """A key without the part that the kind of difference already names."""
+    return key.removeprefix(f"{part}.") if key.startswith(f"{part}.") else key.partition(".")[2] or key
 
 
 def _shown(value: Any) -> str:

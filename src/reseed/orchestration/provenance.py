@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from pydantic import ValidationError
 
 from reseed.contracts.dataset import DatasetManifest
 from reseed.contracts.digests import digest_by_file, document_digest
+from reseed.contracts.environment import ProgramEnvironment, processor, program_environment, python_packages
 from reseed.contracts.errors import InfrastructureError
 from reseed.contracts.job import Attempt, Job, JobKind, JobRecord
 from reseed.contracts.run import Hardware, MemberRecord, Program, RunRecord, TrainingData
+from reseed.contracts.training_report import ENVIRONMENT
 from reseed.documents.reading import json_document
 from reseed.orchestration.executors.executor import Executor
 from reseed.orchestration.plan import PlanInputs, method_settings
@@ -32,25 +36,31 @@ class Surroundings:
     packages: dict[str, str]
     git_commit: str | None
     git_is_clean: bool | None
+    git_remote: str | None
 
 
 def surroundings(project: Path) -> Surroundings:
     """Look at the machine, the Python and the checkout."""
-    hardware = Hardware(
+    changes = _git(project, "status", "--porcelain")
+    return Surroundings(
+        hardware=this_hardware(),
+        packages=python_packages(),
+        git_commit=_git(project, "rev-parse", "HEAD"),
+        git_is_clean=None if changes is None else changes == "",
+        git_remote=_without_credentials(_git(project, "config", "--get", "remote.origin.url")),
+    )
+
+
+def this_hardware() -> Hardware:
+    """The machine that this process runs on."""
+    return Hardware(
         machine=platform.machine(),
         system=f"{platform.system()} {platform.release()}",
-        processor=_processor(),
+        processor=processor()[0],
         n_cpus=n_usable_cpus(),
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         gpus=_gpus(),
     )
-    packages = {
-        str(found.metadata["Name"]): found.version
-        for found in sorted(importlib.metadata.distributions(), key=lambda found: str(found.metadata["Name"]))
-    }
-    commit = _git(project, "rev-parse", "HEAD")
-    changes = _git(project, "status", "--porcelain")
-    return Surroundings(hardware, packages, commit, None if changes is None else changes == "")
 
 
 def run_record(
@@ -81,8 +91,10 @@ def run_record(
     method, run = training[0].method or "", training[0].run or 0
     members = tuple(_member(inputs, job, records[job.key], study) for job in training)
     manifest = inputs.manifests[inputs.algorithm_of[method]]
+    members, environment = with_shared_environment(members, executor.name)
     return RunRecord(
         study=inputs.study.study,
+        task=inputs.task.task,
         study_entropy=str(inputs.study.entropy),
         method=method,
         run=run,
@@ -96,12 +108,15 @@ def run_record(
             image=executor.image(manifest.algorithm),
             git_commit=around.git_commit,
             git_is_clean=around.git_is_clean,
+            git_remote=around.git_remote,
+            evaluation=next((job.code for job in jobs if job.kind is JobKind.SCORE), None),
         ),
         data=TrainingData(dataset=dataset.dataset, version=dataset.version, digest=dataset.digest()),
         members=members,
         weights_digest=document_digest([member.weights for member in members]),
         jobs={job.name: job.key for job in jobs},
         hours=round(sum(member.hours for member in members), 6),
+        environment=environment,
         packages=around.packages,
         hardware=around.hardware,
     )
@@ -128,19 +143,35 @@ def _member(inputs: PlanInputs, job: Job, record: JobRecord, study: StudyFolder)
     )
 
 
+def with_shared_environment(
+    members: tuple[MemberRecord, ...], executor: str
+) -> tuple[tuple[MemberRecord, ...], ProgramEnvironment | None]:
+    """
+    The environment that the first member reported, and the members without their copies of it.
+
+    A member that ran in another one keeps its own. Plain processes of an algorithm that reports none
+    ran in this interpreter; of a silent container nothing is known.
+    """
+    reported = [member.reported.get(ENVIRONMENT) for member in members]
+    if reported[0] is None:
+        return members, program_environment(os.environ) if executor == "process" else None
+    try:
+        environment = ProgramEnvironment.model_validate(reported[0])
+    except ValidationError:
+        return members, None  # an algorithm's own idea of an environment stays where it wrote it
+    shared = tuple(
+        member.model_copy(
+            update={"reported": {key: value for key, value in member.reported.items() if key != ENVIRONMENT}}
+        )
+        if own == reported[0]
+        else member
+        for member, own in zip(members, reported, strict=True)
+    )
+    return shared, environment
+
+
 def _hours(attempt: Attempt) -> float:
     return (attempt.ended - attempt.started).total_seconds() / 3600 if attempt.ended else 0.0
-
-
-def _processor() -> str:
-    """The processor's name as Linux knows it, else as Python does."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
 
 
 def _gpus() -> tuple[str, ...]:
@@ -164,3 +195,8 @@ def _git(project: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
+
+
+def _without_credentials(url: str | None) -> str | None:
+    """A remote's address without user and password; None where there is no remote."""
+    return re.sub(r"(?<=://)[^/@]*@", "", url) if url else None

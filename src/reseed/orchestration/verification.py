@@ -138,7 +138,15 @@ def _is_reconfigured(differences: tuple[Difference, ...]) -> bool:
     return any(found.kind in _CONFIGURATION for found in differences)
 
 
-_CONFIGURATION = ("the data", "a setting", "the algorithm", "what the study varies", "the ensemble", "a seed")
+_CONFIGURATION = (
+    "the data",
+    "a setting",
+    "the algorithm",
+    "what the study varies",
+    "the ensemble",
+    "a silent default",
+    "a seed",
+)
 
 
 def _score(run: Path, metric: str) -> float:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from reseed.contracts.digests import file_digest, folder_digest
+from reseed.contracts.environment import ProgramEnvironment
+from reseed.contracts.training_report import ResolvedTraining
 from tests.algorithms.nodule_malignancy.conftest import ball, write_case
 
 DEADLINE_S = 120
@@ -117,6 +119,30 @@ class TestTrain:
         assert record["computation"]["deterministic_algorithms"] is True
         assert record["computation"]["n_threads"] == 1
         assert record["weights"] == {"weights.npz": file_digest(undisturbed.ml / "model/weights.npz")}
+
+    def test_report(self, undisturbed):
+        """
+        run.json also says what nobody set, and in what the training ran, by their contracts.
+        """
+        record = json.loads((undisturbed.ml / "model/run.json").read_text())
+
+        resolved = ResolvedTraining.model_validate(record["resolved"])
+        environment = ProgramEnvironment.model_validate(record["environment"])
+
+        assert resolved.optimiser is not None
+        assert resolved.optimiser.parameters["betas"] == [0.9, 0.999]
+        layers = record["resolved"]["network"]["parameters"]["layers"]
+        assert layers["features.1"] == {
+            "type": "BatchNorm3d", "num_features": 4, "eps": 1e-05, "momentum": 0.1,
+            "affine": True, "track_running_stats": True,
+        }  # fmt: skip
+        assert layers["features.6"]["stride"] == [1, 1, 1]
+        assert layers["dropout"] == {"type": "Dropout", "p": 0.2}
+        assert resolved.split is not None
+        assert resolved.split.parameters == {"n_folds": 3, "held_out_fold": 0}
+        assert environment.packages["torch"] == record["computation"]["torch"]
+        assert environment.variables["OMP_NUM_THREADS"] == "1"
+        assert {"cuda", "tf32_cudnn", "autocast", "onednn"} <= set(record["computation"])
 
     def test_curve(self, undisturbed):
         """
