@@ -14,12 +14,8 @@ import docker
 import pytest
 
 from reseed.contracts.errors import InfrastructureError, UserError
-from reseed.orchestration.executors.docker import (
-    DockerExecutor,
-    build_command,
-    container_user,
-    program_status,
-)
+from reseed.orchestration.executors.container_user import container_user
+from reseed.orchestration.executors.docker import DockerExecutor, build_command, program_status
 from reseed.orchestration.executors.executor import ProgramState
 from reseed.orchestration.study_file import read_study
 from reseed.orchestration.study_folder import StudyFolder
@@ -185,13 +181,13 @@ class TestUser:
     def test_an_image_that_runs_as_root_is_refused(self, user):
         """The contract asks for a USER that is not root."""
         with pytest.raises(UserError, match="must set a USER that is not root"):
-            container_user({"User": user}, role="unet")
+            container_user({"User": user}, image="unet")
 
     def test_root_starts_containers_as_the_images_user(self):
         """Files of a container belong to whoever started the study, unless that is root."""
         expected = "10001:10001" if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}"
 
-        assert container_user({"User": "10001:10001"}, role="unet") == expected
+        assert container_user({"User": "10001:10001"}, image="unet") == expected
 
 
 def test_build_commands_name_the_targets():

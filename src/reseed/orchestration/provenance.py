@@ -21,7 +21,7 @@ from reseed.contracts.job import Attempt, Job, JobKind, JobRecord
 from reseed.contracts.run import Hardware, MemberRecord, Program, RunRecord, TrainingData
 from reseed.contracts.training_report import ENVIRONMENT
 from reseed.documents.reading import json_document
-from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.executors.executor import Programs
 from reseed.orchestration.plan import PlanInputs, method_settings
 from reseed.orchestration.seeds import job_seeds
 from reseed.orchestration.slots import n_usable_cpus
@@ -70,7 +70,7 @@ def run_record(
     records: Mapping[str, JobRecord],
     study: StudyFolder,
     dataset: DatasetManifest,
-    executor: Executor,
+    executor: Programs,
     around: Surroundings,
 ) -> RunRecord:
     """

@@ -10,7 +10,7 @@ from reseed.contracts.dataset import DatasetManifest
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.job import Job, JobKind, JobRecord, JobState
 from reseed.documents.reading import json_document
-from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.executors.executor import Programs
 from reseed.orchestration.plan import Plan, PlanInputs
 from reseed.orchestration.provenance import Surroundings, run_record
 from reseed.orchestration.results import reveal_run, show_comparison, show_run
@@ -25,7 +25,7 @@ class ResultView:
 
     study: StudyFolder
     dataset: DatasetManifest
-    executor: Executor
+    executor: Programs
     inputs: PlanInputs
     plan: Plan
     around: Surroundings

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import requests.exceptions
 
 from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.job import Attempt
+from reseed.orchestration.executors.container_user import container_user, own_writable_folders
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
 from reseed.orchestration.executors.host_paths import HostPaths
 from reseed.orchestration.study_folder import AttemptFolder
@@ -94,8 +94,8 @@ class DockerExecutor:
             When the engine refuses or fails.
         """
         image = self._image(launch.job.role)
-        user = container_user(image.attrs.get("Config") or {}, role=launch.job.role)
-        _own_writable_folders(launch, user)
+        user = container_user(image.attrs.get("Config") or {}, image=f"{IMAGE_PREFIX}{launch.job.role}")
+        own_writable_folders(launch, user)
         name = self._container_name(launch.folder)
         arguments = container_arguments(launch, image=str(image.id), user=user, host_paths=self._host_paths)
         container = _asked(
@@ -182,23 +182,6 @@ def build_command(role: str) -> str:
     return f"docker build --target algorithm --build-arg ALGORITHM={role} -t {IMAGE_PREFIX}{role} ."
 
 
-def container_user(config: Mapping[str, Any], *, role: str) -> str:
-    """
-    The user that a container runs as: this process's, or the image's when this process is root.
-
-    Raises
-    ------
-    UserError
-        When the image sets no user, or root.
-    """
-    user = str(config.get("User") or "")
-    if user.partition(":")[0] in ("", "0", "root"):
-        raise UserError(
-            f"image {IMAGE_PREFIX}{role} must set a USER that is not root, got {user or 'none'!r}"
-        )
-    return user if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}"
-
-
 def container_arguments(launch: Launch, *, image: str, user: str, host_paths: HostPaths) -> dict[str, Any]:
     """What `docker run` is told: the contract's sandbox, the job's folders, its seeds."""
     job = launch.job
@@ -262,19 +245,6 @@ def _device_requests(gpus: tuple[int, ...]) -> list[Any]:
     if not gpus:
         return []
     return [docker.types.DeviceRequest(device_ids=[str(gpu) for gpu in gpus], capabilities=[["gpu"]])]
-
-
-def _own_writable_folders(launch: Launch, user: str) -> None:
-    """Let the container's user write where it must; only root can, and only root needs to."""
-    if os.getuid() != 0:
-        return
-    name, _, group = user.partition(":")
-    if not name.isdigit():
-        raise UserError(f"{launch.job.name}: the image's USER must be a number, got {user!r}")
-    for mount in launch.mounts:
-        if mount.writable:
-            for path in (mount.source, *mount.source.rglob("*")):
-                shutil.chown(path, int(name), int(group) if group.isdigit() else int(name))
 
 
 def _own_mounts(client: docker.DockerClient) -> list[tuple[Path, Path]]:

@@ -38,11 +38,11 @@ class ProgramStatus:
     peak_memory_mib: float | None = None
 
 
-class Executor(Protocol):
+class Programs(Protocol):
     """
-    Starts programs and finds them again, also after the orchestrator was killed.
+    What would run, wherever it runs.
 
-    `name` is what a study file and state.json call it.
+    `name` is what a study file, state.json and run.json call the executor.
     """
 
     name: str
@@ -52,6 +52,10 @@ class Executor(Protocol):
 
     def image(self, role: str) -> str | None:
         """The image of a role, pinned; None for a plain process."""
+
+
+class Executor(Programs, Protocol):
+    """Starts programs and finds them again, also after the orchestrator was killed."""
 
     def submit(self, launch: Launch) -> Handle:
         """Start a prepared attempt."""

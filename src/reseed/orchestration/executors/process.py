@@ -70,16 +70,7 @@ class ProcessExecutor:
         """
         command, environment, folder = self.command_line(launch)
         try:
-            with launch.folder.log.open("wb") as log:
-                child = subprocess.Popen(
-                    ["/bin/sh", "-c", _SHELL, str(launch.folder.exit_code), *command],
-                    cwd=folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            child = started(launch.folder, command, environment=environment, cwd=folder)
         except OSError as error:
             raise InfrastructureError(f"{launch.job.name} cannot be started: {error}") from error
         self._children[child.pid] = child
@@ -162,6 +153,22 @@ class ProcessExecutor:
         if role not in self._algorithms:
             raise UserError(f"no algorithm {role!r} in this study")
         return self._algorithms[role]
+
+
+def started(
+    attempt: AttemptFolder, command: list[str], *, environment: dict[str, str], cwd: Path
+) -> subprocess.Popen[bytes]:
+    """Start a command as a group of its own: output to the attempt's log, exit code to its file."""
+    with attempt.log.open("wb") as log:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", _SHELL, str(attempt.exit_code), *command],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def library_versions() -> dict[str, str]:
