@@ -161,7 +161,10 @@ class TestDatasetFolder:
         """
         What is neither is refused with the names that are known.
         """
-        with pytest.raises(InvalidDataset, match="neither a known dataset \\(lidc-nodules\\) nor a folder"):
+        with pytest.raises(
+            InvalidDataset,
+            match=r"neither a known dataset \(lidc-nodules, msd-hippocampus, .*\) nor a folder",
+        ):
             dataset_folder("lidc", root=tmp_path, progress=lines.append)
 
 
@@ -181,9 +184,9 @@ class TestCommands:
         result = CliRunner().invoke(app, ["check", str(lidc_nodules)])
 
         assert result.exit_code == 0
-        assert KNOWN_DATASETS["lidc-nodules"].published_digest in result.output
+        assert str(KNOWN_DATASETS["lidc-nodules"].published_digest) in result.output
 
-    @pytest.mark.parametrize("command", ["get", "check", "list"])
+    @pytest.mark.parametrize("command", ["get", "convert", "check", "list"])
     def test_help_has_an_example(self, command):
         """
         Every command's help shows how to type it.

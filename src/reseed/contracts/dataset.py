@@ -30,6 +30,10 @@ class DatasetManifest(Contract):
     licence: str
     citation: str
     source: str
+    notes: tuple[str, ...] = Field(
+        default=(),
+        description="What a reader must know: nominal spacing, cases left out, what was not checked.",
+    )
     n_training_cases: int = Field(ge=1)
     n_training_patients: int = Field(ge=1)
     n_test_cases: int = Field(ge=1)

@@ -2,32 +2,99 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from reseed.contracts.dataset import DatasetManifest
+from reseed.contracts.dataset import DATASET_MANIFEST, DatasetManifest
 from reseed.contracts.errors import InvalidDataset, UserError
+from reseed.contracts.task import Task
+from reseed.datasets.decathlon import DECATHLON, DecathlonTask, build_decathlon, forget_download
 from reseed.datasets.folder import publish_dataset, read_dataset
 from reseed.datasets.lidc import folder as lidc
+from reseed.documents.reading import read_yaml
 
 Progress = Callable[[str], None]
-Builder = Callable[[Path, Path | None, Progress], None]
+
+DOWNLOADS = ".downloads"
+"""Folder beside the datasets where archives are kept until a dataset has been made of them."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """
+    What a dataset is built with.
+
+    Parameters
+    ----------
+    folder
+        Empty; what is left in it becomes the dataset.
+    source
+        A file or folder to build from instead of what would be looked for or downloaded.
+    progress
+        Told what is going on, one line at a time.
+    tasks
+        The folder of task files, whose sockets the cases fill.
+    downloads
+        Where archives are kept.
+    """
+
+    folder: Path
+    source: Path | None
+    progress: Progress
+    tasks: Path | None
+    downloads: Path
+
+    def task(self, name: str) -> Task:
+        """
+        A task by its name.
+
+        Raises
+        ------
+        UserError
+            When there is no folder of tasks.
+        """
+        if self.tasks is None:
+            raise UserError(f"task {name!r} is needed and no folder of tasks was found; work in a checkout")
+        return read_yaml(self.tasks / f"{name}.yaml", Task)
 
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """A dataset that can be built anywhere, always with the same bytes."""
+    """A dataset that can be built anywhere."""
 
     name: str
     title: str
-    published_digest: str
-    build: Builder
+    build: Callable[[Build], None]
+    published_digest: str | None = None
+    """Where every build gives the same bytes and they are known."""
+    forget: Callable[[Path], None] | None = None
+    """Removes from the folder of downloads what is not needed once the dataset is there."""
+
+
+def _lidc() -> KnownDataset:
+    return KnownDataset(
+        lidc.NAME,
+        lidc.TITLE,
+        lambda build: lidc.build_lidc_nodules(build.folder, build.source, build.progress),
+        lidc.PUBLISHED_DIGEST,
+    )
+
+
+def _decathlon(known: DecathlonTask) -> KnownDataset:
+    def build(asked: Build) -> None:
+        task = asked.task(known.task)
+        build_decathlon(
+            known, asked.folder, asked.source, asked.progress, task=task, downloads=asked.downloads
+        )
+
+    return KnownDataset(known.name, known.title, build, forget=functools.partial(forget_download, known))
 
 
 KNOWN_DATASETS: Mapping[str, KnownDataset] = MappingProxyType(
-    {lidc.NAME: KnownDataset(lidc.NAME, lidc.TITLE, lidc.PUBLISHED_DIGEST, lidc.build_lidc_nodules)}
+    {known.name: known for known in (_lidc(), *map(_decathlon, DECATHLON))}
 )
 
 
@@ -45,7 +112,9 @@ def known_dataset(name: str) -> KnownDataset:
     return KNOWN_DATASETS[name]
 
 
-def build_dataset(name: str, out: Path, *, source: Path | None, progress: Progress) -> DatasetManifest:
+def build_dataset(
+    name: str, out: Path, *, source: Path | None, progress: Progress, tasks: Path | None = None
+) -> DatasetManifest:
     """
     Build a known dataset at a place, unless it is there already.
 
@@ -57,9 +126,11 @@ def build_dataset(name: str, out: Path, *, source: Path | None, progress: Progre
         The folder to make. A complete folder of this dataset is left alone; anything else that is
         there already is refused.
     source
-        A file to build from instead of what would be looked for or downloaded.
+        A file or folder to build from instead of what would be looked for or downloaded.
     progress
         Told what is going on, one line at a time.
+    tasks
+        The folder of task files, which some datasets are laid out by.
 
     Raises
     ------
@@ -69,12 +140,15 @@ def build_dataset(name: str, out: Path, *, source: Path | None, progress: Progre
     known = known_dataset(name)
     if _holds_something(out):
         manifest = _own_manifest(known, out)
-        progress(f"{out}: {_counts(manifest)}, already there and left alone")
+        progress(f"{out}: {counts_line(manifest)}, already there and left alone")
         return manifest
-    publish_dataset(out, lambda folder: known.build(folder, source, progress))
+    downloads = out.parent / DOWNLOADS
+    publish_dataset(out, lambda folder: known.build(Build(folder, source, progress, tasks, downloads)))
+    if known.forget is not None:
+        known.forget(downloads)
     manifest = _own_manifest(known, out)
-    progress(f"{out}: {_counts(manifest)}")
-    if manifest.digest() != known.published_digest:
+    progress(f"{out}: {counts_line(manifest)}")
+    if known.published_digest is not None and manifest.digest() != known.published_digest:
         progress(
             f"{out}: this machine built other bytes than the published ones (digest {manifest.digest()}, "
             f"published {known.published_digest}); results can differ in the last digits"
@@ -82,18 +156,22 @@ def build_dataset(name: str, out: Path, *, source: Path | None, progress: Progre
     return manifest
 
 
-def dataset_folder(name_or_path: str | Path, *, root: Path, progress: Progress) -> Path:
+def dataset_folder(
+    name_or_path: str | Path, *, root: Path, progress: Progress, tasks: Path | None = None
+) -> Path:
     """
-    The folder of a dataset that a study names, built on first use.
+    The folder of a dataset that a study names; a known one is built on first use.
 
     Parameters
     ----------
     name_or_path
-        The name of a known dataset, which then lives at root/<name>, or the path of a folder.
+        The name of a dataset, which then lives at root/<name>, or the path of a folder.
     root
-        Where known datasets are kept.
+        Where datasets are kept.
     progress
         Told what is going on, one line at a time.
+    tasks
+        The folder of task files, which some datasets are laid out by.
 
     Raises
     ------
@@ -104,13 +182,17 @@ def dataset_folder(name_or_path: str | Path, *, root: Path, progress: Progress) 
     if name in KNOWN_DATASETS:
         folder = root / name
         if not _holds_something(folder):
-            build_dataset(name, folder, source=None, progress=progress)
+            build_dataset(name, folder, source=None, progress=progress, tasks=tasks)
         _own_manifest(KNOWN_DATASETS[name], folder)
         return folder
-    folder = Path(name_or_path)
+    kept = root / name
+    folder = kept if (kept / DATASET_MANIFEST).is_file() else Path(name_or_path)
     if not folder.is_dir():
         known = ", ".join(KNOWN_DATASETS)
-        raise InvalidDataset(f"dataset {name!r} is neither a known dataset ({known}) nor a folder")
+        raise InvalidDataset(
+            f"dataset {name!r} is neither a known dataset ({known}) nor a folder, here or in {root}; "
+            "make one with `reseed data convert`"
+        )
     read_dataset(folder)
     return folder
 
@@ -130,7 +212,8 @@ def _own_manifest(known: KnownDataset, folder: Path) -> DatasetManifest:
     return manifest
 
 
-def _counts(manifest: DatasetManifest) -> str:
+def counts_line(manifest: DatasetManifest) -> str:
+    """A dataset in one line: its name and how much there is of it."""
     return (
         f"{manifest.dataset} {manifest.version}, "
         f"{manifest.n_training_cases} cases of {manifest.n_training_patients} patients to train, "

@@ -1,0 +1,286 @@
+"""`reseed data convert`: from what a person has, and says about it, to a dataset folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from reseed.contracts.dataset import DatasetManifest
+from reseed.contracts.digests import file_digest
+from reseed.contracts.errors import InvalidDataset, UserError
+from reseed.contracts.evaluation import LesionClassification
+from reseed.contracts.task import Task
+from reseed.datasets.conversion import write_image_dataset, write_test_case
+from reseed.datasets.convert_dicom import dicom_cases
+from reseed.datasets.convert_folder import is_image_folder, read_folder
+from reseed.datasets.convert_nodules import NoduleScan, npz_scans, table_scans, write_nodule_dataset
+from reseed.datasets.convert_npz import npz_cases
+from reseed.datasets.folder import publish_dataset, read_dataset
+from reseed.datasets.images import checked_volume
+from reseed.datasets.source_cases import (
+    DatasetDescription,
+    ImageCase,
+    LabelValues,
+    check_names,
+    checked_sockets,
+)
+from reseed.datasets.split import drawn_test_cases, listed_test_cases, patients_of, refuse_leaks
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ConversionRequest:
+    """
+    What a person asks for.
+
+    Parameters
+    ----------
+    source
+        A folder (Decathlon, nnU-Net, images/ and labels/, DICOM) or a .npz file.
+    out
+        The dataset folder to make; its name is the dataset's.
+    task
+        Whose sockets the cases fill.
+    channels
+        By the slug of an input socket: the number of a channel, or for DICOM the pattern of a series.
+        Empty: the one image input of the task, or its inputs in their order.
+    labels
+        New value of a label by the old one.
+    label_folder
+        For DICOM: the folder of label maps.
+    nodules
+        For scans with nodules: the table of them.
+    spacing_xyz_mm, hounsfield
+        Nominal, for a .npz file: the distance of voxels, and what 0 and 255 stand for.
+    patients
+        A table of whose each case is.
+    split
+        A table of which case or patient trains or tests; None to draw one.
+    test_fraction, seed
+        Part of the patients that a drawn split holds out, and its seed.
+    skip
+        Cases to leave out.
+    skip_unpaired
+        Leave out images without label map and label maps without image, instead of refusing.
+    title, version, licence, citation
+        For the manifest.
+    """
+
+    source: Path
+    out: Path
+    task: Task
+    channels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[int, int] = field(default_factory=dict)
+    label_folder: Path | None = None
+    nodules: Path | None = None
+    spacing_xyz_mm: tuple[float, float, float] | None = None
+    hounsfield: tuple[float, float] = (-1000.0, 400.0)
+    patients: Path | None = None
+    split: Path | None = None
+    test_fraction: float = 0.3
+    seed: int = 0
+    skip: tuple[str, ...] = ()
+    skip_unpaired: bool = False
+    title: str = ""
+    version: str = "1.0"
+    licence: str = "as its source's"
+    citation: str = "as its source's"
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The cases of a source, and what came to light while they were found."""
+
+    cases: tuple[ImageCase | NoduleScan, ...]
+    label_names: Mapping[int, str] = field(default_factory=dict)
+    own_test: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def convert_dataset(asked: ConversionRequest, progress: Progress) -> DatasetManifest:
+    """
+    Make a dataset folder, whole or not at all.
+
+    Raises
+    ------
+    UserError
+        When what is asked for does not fit the source, or something is at the place already.
+    InvalidDataset
+        One line per bad input.
+    """
+    if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
+        raise UserError(f"{asked.out}: is there already; remove it or name another folder with --out")
+    content = _with_patients(_content(asked), asked.patients)
+    if not content.cases:
+        raise InvalidDataset(f"{asked.source}: has no case to convert")
+    check_names([case.case for case in content.cases], where=str(asked.source))
+    test, how = _test_cases(content, asked)
+    description = _description(asked, (*content.notes, how))
+    progress(f"converting {len(content.cases)} cases, {len(test)} of them to test")
+
+    def build(folder: Path) -> None:
+        scans = [case for case in content.cases if isinstance(case, NoduleScan)]
+        images = [case for case in content.cases if isinstance(case, ImageCase)]
+        if scans:
+            write_nodule_dataset(
+                folder, scans, test=test, task=asked.task, description=description, progress=progress
+            )
+            return
+        labels = LabelValues(asked.labels, {} if asked.labels else content.label_names)
+        write_image_dataset(
+            folder,
+            images,
+            test=test,
+            task=asked.task,
+            labels=labels,
+            description=description,
+            progress=progress,
+        )
+
+    publish_dataset(asked.out, build)
+    return read_dataset(asked.out)
+
+
+def convert_cases(asked: ConversionRequest, progress: Progress) -> int:
+    """
+    Write the cases of a source as algorithms meet them under /input, without any reference.
+
+    Returns
+    -------
+    int
+        How many.
+
+    Raises
+    ------
+    UserError, InvalidDataset
+        As `convert_dataset`.
+    """
+    if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
+        raise UserError(f"{asked.out}: is there already; remove it or name another folder with --out")
+    cases = [case for case in _content(asked).cases if isinstance(case, ImageCase)]
+    check_names([case.case for case in cases], where=str(asked.source))
+    sockets = checked_sockets(asked.task, list(cases[0].channels)) if cases else ()
+
+    def build(folder: Path) -> None:
+        mistakes: list[str] = []
+        for case in cases:
+            try:
+                images = [checked_volume(source) for source in case.channels.values()]
+            except InvalidDataset as error:
+                mistakes.append(f"case {case.case!r}: {error}")
+                continue
+            write_test_case(folder / case.case, case.case, asked.task, sockets, images)
+        if mistakes:
+            raise InvalidDataset("\n".join(mistakes))
+
+    publish_dataset(asked.out, build)
+    progress(f"{asked.out}: {len(cases)} cases")
+    return len(cases)
+
+
+def _content(asked: ConversionRequest) -> _Content:
+    is_nodules = isinstance(asked.task.evaluation, LesionClassification)
+    if not asked.source.exists():
+        raise InvalidDataset(f"{asked.source}: no such file or folder")
+    if asked.source.is_file():
+        return _npz_content(asked, is_nodules=is_nodules)
+    if is_nodules:
+        if asked.nodules is None:
+            raise UserError(f"task {asked.task.task} needs the table of nodules: --nodules FILE.csv")
+        return _Content(table_scans(asked.source, asked.nodules, skip=asked.skip))
+    if is_image_folder(asked.source):
+        return _folder_content(asked)
+    slugs = _socket_slugs(asked)
+    patterns = {slug: asked.channels.get(slug, "*") for slug in slugs}
+    return _Content(dicom_cases(asked.source, patterns, labels=asked.label_folder, skip=asked.skip))
+
+
+def _npz_content(asked: ConversionRequest, *, is_nodules: bool) -> _Content:
+    if asked.spacing_xyz_mm is None:
+        raise UserError(
+            f"{asked.source}: holds no distance of voxels; give a nominal one with --spacing X Y Z"
+        )
+    spacing = " × ".join(f"{step:g}" for step in asked.spacing_xyz_mm)
+    notes = [f"spacing {spacing} mm is nominal: given by hand, the source has none"]
+    if is_nodules:
+        scans = npz_scans(
+            asked.source, spacing_xyz_mm=asked.spacing_xyz_mm, hounsfield=asked.hounsfield, skip=asked.skip
+        )
+        low, high = asked.hounsfield
+        notes.append(f"Hounsfield units are nominal: bytes 0 to 255 stand for {low:g} to {high:g}")
+        return _Content(scans, notes=tuple(notes))
+    slugs = _socket_slugs(asked)
+    if len(slugs) != 1:
+        raise UserError(
+            f"a .npz file fills one input, got {', '.join(slugs)}; name one with --channel SLUG=0"
+        )
+    cases = npz_cases(asked.source, slugs[0], spacing_xyz_mm=asked.spacing_xyz_mm, skip=asked.skip)
+    return _Content(cases, notes=tuple(notes))
+
+
+def _folder_content(asked: ConversionRequest) -> _Content:
+    slugs = _socket_slugs(asked)
+    channels = {}
+    for position, slug in enumerate(slugs):
+        text = asked.channels.get(slug, str(position))
+        if not text.isdecimal():
+            raise UserError(f"--channel {slug}={text}: must be the number of a channel, from 0")
+        channels[slug] = int(text)
+    content = read_folder(asked.source, channels, skip=asked.skip)
+    notes: tuple[str, ...] = ()
+    if content.unpaired:
+        if not asked.skip_unpaired:
+            lines = [f"{asked.source / name}: has no partner" for name in content.unpaired]
+            raise InvalidDataset("\n".join([*lines, "leave them out with --skip-unpaired"]))
+        notes = (f"left out, having no partner: {', '.join(content.unpaired)}",)
+    return _Content(content.cases, content.label_names, content.test, notes)
+
+
+def _socket_slugs(asked: ConversionRequest) -> list[str]:
+    """The sockets that the channels fill: those named, else those of the task's first interface."""
+    if asked.channels:
+        return list(asked.channels)
+    if asked.task.interfaces:
+        return list(asked.task.interfaces[0].inputs)
+    return [socket.slug for socket in asked.task.inputs if socket.super_kind == "Image"]
+
+
+def _with_patients(content: _Content, table: Path | None) -> _Content:
+    if table is None:
+        return content
+    patients = patients_of(table, {case.case for case in content.cases})
+    return replace(content, cases=tuple(replace(case, patient=patients[case.case]) for case in content.cases))
+
+
+def _test_cases(content: _Content, asked: ConversionRequest) -> tuple[frozenset[str], str]:
+    """The cases that test, and how they were chosen."""
+    patient_by_case = {case.case: case.patient for case in content.cases}
+    if asked.split is not None:
+        test = listed_test_cases(asked.split, patient_by_case)
+        return test, f"split as in {asked.split.name}, SHA-256 {file_digest(asked.split)}"
+    if content.own_test:
+        refuse_leaks(patient_by_case, content.own_test, where=str(asked.source))
+        return content.own_test, "the cases of imagesTs test, as in the source"
+    rng = np.random.default_rng(asked.seed)
+    test = drawn_test_cases(patient_by_case, fraction=asked.test_fraction, rng=rng)
+    return test, (
+        f"{asked.test_fraction:.0%} of the patients test, drawn by numpy's default generator with seed "
+        f"{asked.seed}"
+    )
+
+
+def _description(asked: ConversionRequest, notes: Sequence[str]) -> DatasetDescription:
+    digest = f", SHA-256 {file_digest(asked.source)}" if asked.source.is_file() else ""
+    return DatasetDescription(
+        dataset=asked.out.name,
+        title=asked.title or f"{asked.out.name}, converted for {asked.task.task}",
+        version=asked.version,
+        licence=asked.licence,
+        citation=asked.citation,
+        source=f"{asked.source.name}{digest}",
+        notes=tuple(notes),
+    )

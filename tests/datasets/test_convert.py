@@ -1,0 +1,416 @@
+"""Folders of images and label maps, made into datasets."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK
+from typer.testing import CliRunner
+
+from reseed.cli.data import app
+from reseed.contracts.containers import SubmissionPaths
+from reseed.contracts.errors import InvalidDataset, UserError
+from reseed.datasets import check_dataset
+from reseed.datasets.convert import ConversionRequest, convert_cases, convert_dataset
+from reseed.scoring.evaluation import submission_metrics
+from tests.datasets.sources import (
+    SHARED,
+    decathlon_folder,
+    image,
+    label_map,
+    nnunet_folder,
+    task,
+    voxels,
+    write,
+)
+
+HIPPOCAMPUS = "hippocampus_segmentation"
+
+
+@pytest.fixture
+def source(tmp_path):
+    return decathlon_folder(tmp_path / "Task04")
+
+
+def converted(source, out, name=HIPPOCAMPUS, **options):
+    manifest = convert_dataset(
+        ConversionRequest(source=source, out=out, task=task(name), **options), lambda line: None
+    )
+    assert check_dataset(out) == manifest
+    return manifest
+
+
+def refusal(source, tmp_path, name=HIPPOCAMPUS, **options):
+    """The lines of a refusal, after which nothing is left."""
+    with pytest.raises(UserError) as refused:
+        converted(source, tmp_path / "out", name, **options)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out.partial"))
+    return str(refused.value).splitlines()
+
+
+class TestDecathlon:
+    def test_layout(self, source, tmp_path):
+        """
+        Training is a raw dataset of nnU-Net with the bytes of the source; a test case is one /input.
+        """
+        manifest = converted(source, tmp_path / "mine")
+        training = tmp_path / "mine" / "training"
+        document = json.loads((training / "dataset.json").read_text())
+
+        assert (manifest.n_training_cases, manifest.n_test_cases) == (4, 2)
+        assert document["labels"] == {"background": 0, "Anterior": 1, "Posterior": 2}
+        assert document["channel_names"] == {"0": "t1-brain-mri"}
+        assert document["numTraining"] == len(list((training / "labelsTr").iterdir())) == 4
+        for path in (training / "imagesTr").iterdir():
+            own = source / "imagesTr" / path.name.replace("_0000", "")
+            assert path.read_bytes() == own.read_bytes()
+        case = next((tmp_path / "mine" / "test" / "cases").iterdir())
+        (value,) = json.loads((case / "inputs.json").read_text())
+        assert value["image"]["name"] == f"{case.name}.mha"
+        assert np.array_equal(
+            voxels(case / "images" / "t1-brain-mri" / f"{case.name}.mha"),
+            voxels(source / "imagesTr" / f"{case.name}.nii.gz"),
+        )
+
+    def test_reference_is_a_perfect_prediction(self, source, tmp_path):
+        """
+        The evaluation takes the reference for what it is: predicting it gives a Dice of 1.
+        """
+        converted(source, tmp_path / "mine")
+        test = tmp_path / "mine" / "test"
+        jobs = []
+        for case in (test / "cases").iterdir():
+            target = tmp_path / "in" / case.name / "output" / "images" / "hippocampus-segmentation"
+            target.mkdir(parents=True)
+            shutil.copy(test / "reference" / "labelsTs" / f"{case.name}.nii.gz", target / "any.nii.gz")
+            inputs = json.loads((case / "inputs.json").read_text())
+            jobs.append({"pk": case.name, "inputs": inputs, "outputs": [_output()], "status": "Succeeded"})
+        (tmp_path / "in" / "predictions.json").write_text(json.dumps(jobs))
+
+        metrics = submission_metrics(SubmissionPaths(tmp_path / "in"), test / "reference", task(HIPPOCAMPUS))
+        assert metrics.aggregates["dsc"].value == 1.0
+        assert len(metrics.results) == 2
+
+    def test_same_bytes(self, source, tmp_path):
+        """
+        Converting twice gives the same digest, and another seed another split.
+        """
+        first, second = (converted(source, tmp_path / name) for name in ("a", "b"))
+        other = converted(source, tmp_path / "c", seed=3)
+
+        assert first.digest() == second.digest() != other.digest()
+
+    def test_channels_and_labels(self, tmp_path):
+        """
+        A channel of a four-dimensional image can be chosen, and label values changed.
+        """
+        source = decathlon_folder(tmp_path / "Task05", n_channels=2)
+        manifest = converted(
+            source,
+            tmp_path / "mine",
+            "prostate_segmentation",
+            channels={"transverse-t2-prostate-mri": "1"},
+            labels={2: 1},
+        )
+        training = tmp_path / "mine" / "training"
+        name = next((training / "labelsTr").iterdir()).name.removesuffix(".nii.gz")
+        written = voxels(training / "imagesTr" / f"{name}_0000.nii.gz")
+
+        assert np.array_equal(written, voxels(source / "imagesTr" / f"{name}.nii.gz")[1])
+        assert json.loads((training / "dataset.json").read_text())["labels"] == {
+            "background": 0,
+            "prostate": 1,
+        }
+        before = voxels(source / "labelsTr" / f"{name}.nii.gz")
+        assert np.array_equal(voxels(training / "labelsTr" / f"{name}.nii.gz"), before > 0)
+        assert (tmp_path / "mine" / "test" / "reference" / "patients.csv").is_file()
+        assert manifest.tasks == ("prostate_segmentation",)
+
+
+def _output():
+    socket = task(HIPPOCAMPUS).outputs[0].model_dump()
+    return {"pk": 1, "value": None, "file": None, "image": {"name": "any"}, "interface": socket}
+
+
+class TestNnunet:
+    def test_channels(self, tmp_path):
+        """
+        All three sequences of a prostate go to their sockets, in their order.
+        """
+        source = nnunet_folder(tmp_path / "Dataset500", n_channels=3)
+        slugs = [f"transverse-{name}-prostate-mri" for name in ("t2", "adc", "hbv")]
+        converted(
+            source,
+            tmp_path / "mine",
+            "prostate_segmentation",
+            channels={slug: str(number) for number, slug in enumerate(slugs)},
+        )
+        document = json.loads((tmp_path / "mine" / "training" / "dataset.json").read_text())
+        case = next((tmp_path / "mine" / "test" / "cases").iterdir())
+
+        assert document["sockets"] == dict(zip("012", slugs, strict=True))
+        assert document["labels"] == {"background": 0, "front": 1, "back": 2}
+        for number, slug in enumerate(slugs):
+            own = voxels(source / "imagesTr" / f"{case.name}_{number:04d}.nii.gz")
+            assert np.array_equal(voxels(case / "images" / slug / f"{case.name}.mha"), own)
+
+    def test_ct_is_named_as_nnunet_knows_it(self, tmp_path):
+        """
+        nnU-Net normalises Hounsfield units when the channel is called CT.
+        """
+        source = nnunet_folder(tmp_path / "Dataset007")
+        converted(source, tmp_path / "mine", "pancreas_segmentation", labels={2: 1})
+
+        document = json.loads((tmp_path / "mine" / "training" / "dataset.json").read_text())
+        assert document["channel_names"] == {"0": "CT"}
+
+    def test_own_test_set(self, tmp_path):
+        """
+        Cases of imagesTs with a label map are the test set, unless a split says otherwise.
+        """
+        source = nnunet_folder(tmp_path / "Dataset004")
+        for kind, name in (("images", "late_1_0000"), ("labels", "late_1")):
+            made = image(77)
+            write(
+                made if kind == "images" else label_map(7, like=made), source / f"{kind}Ts" / f"{name}.nii.gz"
+            )
+        manifest = converted(source, tmp_path / "mine")
+
+        assert [path.name for path in (tmp_path / "mine" / "test" / "cases").iterdir()] == ["late_1"]
+        assert any("imagesTs" in note for note in manifest.notes)
+
+
+class TestSplit:
+    def test_patients_stay_together(self, source, tmp_path):
+        """
+        A table of patients keeps their cases on one side.
+        """
+        table = tmp_path / "patients.csv"
+        table.write_text("case,patient\n" + "".join(f"brain_{n:03d},p{n // 2}\n" for n in range(6)))
+        manifest = converted(source, tmp_path / "mine", patients=table)
+        on_test = {path.name for path in (tmp_path / "mine" / "test" / "cases").iterdir()}
+
+        assert on_test in ({f"brain_00{a}", f"brain_00{a + 1}"} for a in (0, 2, 4))
+        assert (manifest.n_training_patients, manifest.n_test_patients) == (2, 1)
+
+    def test_listed(self, source, tmp_path):
+        """
+        A file can say what tests; its digest is noted.
+        """
+        split = tmp_path / "split.csv"
+        split.write_text(
+            "case,part\n" + "".join(f"brain_{n:03d},{'test' if n == 4 else 'training'}\n" for n in range(6))
+        )
+        manifest = converted(source, tmp_path / "mine", split=split)
+
+        assert [path.name for path in (tmp_path / "mine" / "test" / "cases").iterdir()] == ["brain_004"]
+        assert any("split.csv, SHA-256" in note for note in manifest.notes)
+
+    @pytest.mark.parametrize(
+        ("text", "lines"),
+        [
+            ("case,part\nbrain_000,test\n", 5 * ["has no line for case"]),
+            ("case,part\nnobody,test\n", ["no case 'nobody'", *6 * ["has no line"]]),
+            ("case,part\nbrain_000,tset\n", ["part must be training or test, got 'tset'", *5 * ["has no"]]),
+            ("case,where\n", ["column 'part' is missing"]),
+            ("case,patient,part\na,b,test\n", ["either case or patient"]),
+        ],
+    )
+    def test_mistakes(self, source, tmp_path, text, lines):
+        """
+        Every mistake in a split is a line.
+        """
+        (tmp_path / "split.csv").write_text(text)
+
+        found = refusal(source, tmp_path, split=tmp_path / "split.csv")
+        assert len(found) == len(lines)
+        for line, words in zip(sorted(found, reverse=True), sorted(lines, reverse=True), strict=True):
+            assert words in line or any(each in line for each in lines)
+
+    def test_patient_on_both_sides(self, source, tmp_path):
+        """
+        A split that divides a patient is refused.
+        """
+        (tmp_path / "patients.csv").write_text(
+            "case,patient\n" + "".join(f"brain_{n:03d},p{n // 2}\n" for n in range(6))
+        )
+        (tmp_path / "split.csv").write_text(
+            "case,part\n" + "".join(f"brain_{n:03d},{'test' if n == 0 else 'training'}\n" for n in range(6))
+        )
+        (line,) = refusal(source, tmp_path, patients=tmp_path / "patients.csv", split=tmp_path / "split.csv")
+
+        assert "patient 'p0' must be on one side of the split, is on both" in line
+
+
+class TestBadInput:
+    def test_every_bad_case_is_a_line(self, source, tmp_path):
+        """
+        All bad inputs are found in one go, each with its case and its reason.
+        """
+        (source / "imagesTr" / "brain_000.nii.gz").write_bytes(b"no image")
+        moved = label_map(1, like=image(10))
+        moved.SetOrigin((3.0, -4.0, 6.0))
+        write(moved, source / "labelsTr" / "brain_001.nii.gz")
+        write(label_map(2, like=image(20), n_labels=5), source / "labelsTr" / "brain_002.nii.gz")
+        nan = image(30, dtype=np.float32)
+        nan[0, 0, 0] = float("nan")
+        (source / "imagesTr" / "brain_003.nii.gz").unlink()
+        write(nan, source / "imagesTr" / "brain_003.mha")  # ITK reads a NaN of NIfTI as 0
+        half = SimpleITK.Cast(label_map(4, like=image(40)), SimpleITK.sitkFloat32) * 0.5
+        write(half, source / "labelsTr" / "brain_004.nii.gz")
+        lines = refusal(source, tmp_path)
+
+        for line, words in zip(
+            lines,
+            [
+                "case 'brain_000': .*is not a readable image",
+                "case 'brain_001': .*origin is 3 -4 6, and there 3 -4 5",
+                "case 'brain_002': .*does not know label 3; it knows 0, 1, 2",
+                "case 'brain_003': .*has 1 voxels that are NaN or infinite",
+                "case 'brain_004': .*label values must be whole numbers from 0, got 0.5",
+            ],
+            strict=True,
+        ):
+            assert words.split(".*", maxsplit=1)[0] in line
+            assert words.split(".*")[1] in line
+
+    def test_unpaired(self, source, tmp_path):
+        """
+        An image or label map alone is refused, or left out on request and noted.
+        """
+        (source / "imagesTr" / "brain_000.nii.gz").unlink()
+        (source / "labelsTr" / "brain_001.nii.gz").unlink()
+        lines = refusal(source, tmp_path)
+        manifest = converted(source, tmp_path / "mine", skip_unpaired=True)
+
+        assert [line.rsplit("/", 1)[-1] for line in lines[:2]] == [
+            "brain_001: has no partner",
+            "brain_000: has no partner",
+        ]
+        assert manifest.n_training_cases + manifest.n_test_cases == 4
+        assert "left out, having no partner: imagesTr/brain_001, labelsTr/brain_000" in manifest.notes
+
+    def test_labels_with_a_gap(self, source, tmp_path):
+        """
+        nnU-Net takes labels without a gap only.
+        """
+        (line,) = refusal(source, tmp_path, labels={1: 0})
+
+        assert "must be 1, 2, … without a gap, as nnU-Net needs them; got [2]" in line
+
+    @pytest.mark.parametrize(
+        ("name", "channels", "words"),
+        [
+            (HIPPOCAMPUS, {"chest-ct": "0"}, "has no image input 'chest-ct'; it has t1-brain-mri"),
+            (HIPPOCAMPUS, {"t1-brain-mri": "first"}, "must be the number of a channel, from 0"),
+            (
+                "cspca_detection",
+                {"transverse-t2-prostate-mri": "0"},
+                "takes the inputs transverse-adc-prostate-mri, transverse-hbv-prostate-mri",
+            ),
+        ],
+    )
+    def test_channels(self, source, tmp_path, name, channels, words):
+        """
+        Sockets are those of the task, and all of an interface.
+        """
+        assert words in refusal(source, tmp_path, name, channels=channels)[0]
+
+    def test_channel_that_is_not_there(self, source, tmp_path):
+        """
+        A channel beyond the last is a line for every case.
+        """
+        lines = refusal(source, tmp_path, channels={"t1-brain-mri": "2"})
+
+        assert len(lines) == 6
+        assert all("must have a channel 2, has 1" in line for line in lines)
+
+    def test_place_is_taken(self, source, tmp_path):
+        """
+        Nothing is overwritten.
+        """
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "thesis.tex").write_text("years")
+
+        with pytest.raises(UserError, match="is there already; remove it or name another folder with --out"):
+            converted(source, tmp_path / "mine")
+        assert (tmp_path / "mine" / "thesis.tex").read_text() == "years"
+
+    def test_no_layout(self, tmp_path):
+        """
+        A folder that holds nothing of the kind says so.
+        """
+        (tmp_path / "empty").mkdir()
+
+        assert "has no DICOM series" in refusal(tmp_path / "empty", tmp_path)[0]
+        assert "no such file or folder" in refusal(tmp_path / "gone", tmp_path)[0]
+
+
+class TestCommand:
+    def test_convert_then_check(self, source, tmp_path):
+        """
+        As a person types it; notes are shown.
+        """
+        out = str(tmp_path / "mine")
+        command = ["convert", str(source), "--task", HIPPOCAMPUS, "--out", out, "--skip", "brain_005"]
+        result = CliRunner().invoke(app, command)
+
+        assert result.exit_code == 0, result.output
+        assert "mine 1.0, 3 cases of 3 patients to train, 2 of 2 to test" in result.output
+        assert "30% of the patients test" in result.output
+        assert CliRunner().invoke(app, ["check", out]).exit_code == 0
+
+    @pytest.mark.parametrize(
+        ("option", "value"), [("--channel", "t1"), ("--label", "1"), ("--label", "a=b"), ("--channel", "=1")]
+    )
+    def test_pairs(self, source, tmp_path, option, value):
+        """
+        A pair that is none is refused.
+        """
+        result = CliRunner().invoke(
+            app, ["convert", str(source), "--task", HIPPOCAMPUS, "--out", str(tmp_path / "o"), option, value]
+        )
+
+        assert isinstance(result.exception, UserError)
+        assert f"must be {option}" in str(result.exception)
+
+
+@pytest.mark.shared_data
+class TestRealData:
+    def test_prostate_slices(self, tmp_path):
+        """
+        Real bpMRI: four cases with lesion masks become cases to detect cancer in.
+        """
+        real = SHARED / "prostate158_4cases"
+        if not real.is_dir():
+            pytest.skip("no shared data")
+        source = tmp_path / "source"
+        for number, folder in enumerate(sorted(real.glob("*/0*"))):
+            for kind, name in (("images", "t2"), ("labels", "t2_anatomy_reader1")):
+                (source / kind).mkdir(parents=True, exist_ok=True)
+                shutil.copy(folder / f"{name}.nii.gz", source / kind / f"p_{number}.nii.gz")
+        manifest = converted(source, tmp_path / "mine", "prostate_segmentation", test_fraction=0.5)
+
+        assert (manifest.n_training_cases, manifest.n_test_cases) == (2, 2)
+
+
+class TestConvertCases:
+    def test_cases_to_predict(self, source, tmp_path):
+        """
+        Cases alone need no split, and nothing is left when one is bad.
+        """
+        asked = ConversionRequest(source=source, out=tmp_path / "cases", task=task(HIPPOCAMPUS))
+
+        assert convert_cases(asked, lambda line: None) == 6
+        assert (tmp_path / "cases" / "brain_003" / "inputs.json").is_file()
+        (source / "imagesTr" / "brain_004.nii.gz").write_bytes(b"")
+        with pytest.raises(InvalidDataset, match="case 'brain_004'"):
+            convert_cases(
+                ConversionRequest(source=source, out=tmp_path / "b", task=task(HIPPOCAMPUS)),
+                lambda line: None,
+            )
+        assert not (tmp_path / "b").exists()
