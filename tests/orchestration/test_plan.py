@@ -58,6 +58,37 @@ def test_the_whole_plan(project: SmallProject):
     assert list(needs) == list(expected)
 
 
+RECORDED_KEYS = {
+    "preprocess/one": "f46ba02f5d37af8245c9710f7857f4aac58ae5c904a16716375dc201d96f41ab",
+    "train/one/run-0/member-0": "dce924543e17e61c64a340c1167779543a12b1db8ca00f65359d9550461e312e",
+    "train/two/run-1/member-1": "c5ad30917f9ada8c94a9e2878374f3e002737e20938c079e289ee8319156e083",
+    "predict/two/run-1": "12bc2c9b2649fa7fe0f2140c0847d4130a42d660c5e81ebfd114b407ac73fbd9",
+    "score/two/run-1": "536ab93539c23f49fbeea02aa4ce8b09a1cd54177d515071db7d8797a9c2224e",
+    "compare": "1e1db55639c0156a10f3a129dac9b8ebfc74e56488f764f8e00f92c7300ecdba",
+}
+
+
+def test_keys_are_recorded_numbers(project: SmallProject):
+    """The same study, data and code have the keys they had: otherwise finished studies would be redone."""
+    keys = _keys(study_plan(_inputs(project.study())))
+
+    assert {name: keys[name] for name in RECORDED_KEYS} == RECORDED_KEYS
+
+
+def test_repetitions_are_jobs_of_their_own(project: SmallProject):
+    """Equal seeds, other keys; the first repetition is the run without any."""
+    levels = {"weights": 2, "nondeterminism": 2}
+    study = project.study(runs=4, members=1, design={"kind": "crossed", "levels": levels})
+    plan = study_plan(_inputs(study))
+    of_one = [job for job in plan.of_kind(JobKind.TRAIN).jobs if job.method == "one"]
+
+    assert [job.environment.get("RESEED_REPETITION") for job in of_one] == [None, None, "1", "1"]
+    assert [job.environment["RESEED_SEED_WEIGHTS"] for job in of_one[:2]] == [
+        job.environment["RESEED_SEED_WEIGHTS"] for job in of_one[2:]
+    ]
+    assert len({job.key for job in of_one}) == 4
+
+
 def test_methods_that_preprocess_alike_share_the_preprocessing(project: SmallProject):
     """A setting that only training reads does not make a second preprocessing."""
     methods = {

@@ -64,3 +64,16 @@ def test_members_of_a_run_differ_in_all_but_the_split():
         for stream in SeedStream
         if stream is not SeedStream.SPLIT
     )
+
+
+def test_runs_of_one_level_share_its_seed():
+    """A designed study: 3 × 2 runs have three seeds of weights and two of the order; the rest is held."""
+    study = _study(runs=6, design={"kind": "crossed", "levels": {"weights": 3, "order": 2}})
+    seeds = [job_seeds(study, method="a", run=run, member=0) for run in range(6)]
+
+    assert [each.weights for each in seeds] == [seeds[2 * (run // 2)].weights for run in range(6)]
+    assert [each.order for each in seeds] == [seeds[run % 2].order for run in range(6)]
+    assert len({each.weights for each in seeds}) == 3
+    assert len({each.order for each in seeds}) == 2
+    assert len({(each.augmentation, each.dropout, each.split) for each in seeds}) == 1
+    assert job_seeds(study, method="b", run=0, member=0).weights != seeds[0].weights

@@ -34,6 +34,9 @@ COMMANDS = {
     "verify": CommandPlace("verify", "verify", "Retrain a recorded run and say whether it is the same."),
     "report": CommandPlace("report", "report", "Write the report of a study as one HTML file."),
     "diff": CommandPlace("difference", "diff", "Show what differs between two runs, most suspicious first."),
+    "variation": CommandPlace(
+        "variation", "variation", "Say how much each source of variation moves the score of a retraining."
+    ),
     "power": CommandPlace("power", "power", "Say how many runs and patients it takes to see a difference."),
     "calibrate": CommandPlace("calibrate", "calibrate", "Try every procedure where the truth is known."),
     "data": CommandPlace("data", "app", "Get, convert, list and check datasets."),

@@ -20,6 +20,8 @@ TASK_VARIABLE = "RESEED_TASK"
 
 MEMBER_VARIABLE = "RESEED_MEMBER"
 MEMBERS_VARIABLE = "RESEED_MEMBERS"
+REPETITION_VARIABLE = "RESEED_REPETITION"
+"""Which of several trainings with equal seeds this is, from 1; absent from the first. No program reads it."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 from reseed.contracts.environment import ProgramEnvironment
 from reseed.contracts.manifest import SettingValue
 from reseed.contracts.model import Contract, Sha256
-from reseed.contracts.seeds import Seeds, SeedStream
+from reseed.contracts.seeds import Seeds, VariationSource
 
 
 class Program(Contract):
@@ -74,7 +74,10 @@ class RunRecord(Contract):
     study_entropy: str = Field(description="In decimal; it may exceed what JSON readers hold exactly.")
     method: str
     run: int
-    vary: tuple[SeedStream, ...]
+    vary: tuple[VariationSource, ...]
+    levels: dict[VariationSource, int] = Field(
+        default_factory=dict, description="In a designed study, the level of each source that this run has."
+    )
     settings: dict[str, SettingValue] = Field(description="Every setting, defaults made explicit.")
     program: Program
     data: TrainingData

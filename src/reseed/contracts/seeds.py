@@ -23,7 +23,28 @@ class SeedStream(StrEnum):
     SPLIT = "split"
 
 
-DEFAULT_VARY = (SeedStream.WEIGHTS, SeedStream.ORDER, SeedStream.AUGMENTATION, SeedStream.DROPOUT)
+class VariationSource(StrEnum):
+    """What can make two retrainings of a method differ: a seed stream, or nothing but the machine."""
+
+    WEIGHTS = "weights"
+    ORDER = "order"
+    AUGMENTATION = "augmentation"
+    DROPOUT = "dropout"
+    SPLIT = "split"
+    NONDETERMINISM = "nondeterminism"
+
+    @property
+    def stream(self) -> SeedStream | None:
+        """The seed stream; None for nondeterminism, which has no seed."""
+        return None if self is VariationSource.NONDETERMINISM else SeedStream(self.value)
+
+
+DEFAULT_VARY = (
+    VariationSource.WEIGHTS,
+    VariationSource.ORDER,
+    VariationSource.AUGMENTATION,
+    VariationSource.DROPOUT,
+)
 """What differs from run to run unless a study says otherwise: all but the cross-validation split."""
 
 

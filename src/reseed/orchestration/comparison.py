@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from reseed.contracts.containers import ROOT_VARIABLE
+from reseed.contracts.design import Design
 from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.metrics import Metrics
@@ -24,6 +25,7 @@ from reseed.contracts.model import Contract
 from reseed.documents.reading import read_json
 from reseed.scoring.tables import MetricTable, metric_tables, write_score_csv
 from reseed.statistics import compare
+from reseed.statistics.designed import variation_document, variation_summary
 from reseed.statistics.result import Comparison
 from reseed.statistics.settings import Scope
 from reseed.statistics.words import summary_lines
@@ -41,9 +43,15 @@ class CompareConfig(Contract):
     confidence_level: float
     entropy: str
     runs: tuple[tuple[str, int, str], ...]
+    design: Design | None = None
 
 
-def study_comparison(tables: Sequence[MetricTable], config: CompareConfig) -> dict[str, Any]:
+MetricsOfRuns = Mapping[tuple[str, int], Metrics]
+
+
+def study_comparison(
+    tables: Sequence[MetricTable], config: CompareConfig, metrics: MetricsOfRuns | None = None
+) -> dict[str, Any]:
     """
     Every metric of a study under every scope that its runs allow.
 
@@ -54,11 +62,15 @@ def study_comparison(tables: Sequence[MetricTable], config: CompareConfig) -> di
     config
         What to compare; its entropy seeds every bootstrap and sampled permutation, so that the
         same scores give the same document.
+    metrics
+        Of every run, by method and run; needed by a designed study alone, whose runs are not
+        independent and are split by source of variation instead of being compared.
 
     Returns
     -------
     dict
-        comparisons.json: for each metric the summary in words and a document by scope.
+        comparisons.json: for each metric the summary in words and a document by scope, or by method
+        the variation by source.
     """
     return {
         "schema_version": "1.0",
@@ -68,8 +80,39 @@ def study_comparison(tables: Sequence[MetricTable], config: CompareConfig) -> di
         "case_noun": config.case_noun,
         "baseline": config.baseline,
         "confidence_level": config.confidence_level,
-        "metrics": [_metric_comparison(table, config) for table in tables],
+        "metrics": [
+            _metric_comparison(table, config)
+            if config.design is None
+            else _metric_variation(table, config, config.design, metrics or {})
+            for table in tables
+        ],
     }
+
+
+def _metric_variation(
+    scored: MetricTable, config: CompareConfig, design: Design, metrics: MetricsOfRuns
+) -> dict[str, Any]:
+    scores = scores_by_method(metrics, scored.metric)
+    level = config.confidence_level
+    summary = variation_summary(
+        design,
+        scores,
+        metric=scored.metric,
+        cases=f"{scored.table['case'].nunique()} {config.case_noun}",
+        confidence_level=level,
+    )
+    variation = variation_document(design, scores, confidence_level=level)
+    return {"metric": scored.metric, "summary": summary, "scopes": {}, "variation": variation}
+
+
+def scores_by_method(metrics: MetricsOfRuns, metric: str) -> dict[str, dict[int, float]]:
+    """The value of a metric by method and run."""
+    found: dict[str, dict[int, float]] = {}
+    for (method, run), result in metrics.items():
+        if metric not in result.aggregates:
+            raise UserError(f"{method}/{run}: metrics.json has no {metric!r}")
+        found.setdefault(method, {})[run] = result.aggregates[metric].value
+    return found
 
 
 def _metric_comparison(scored: MetricTable, config: CompareConfig) -> dict[str, Any]:
@@ -107,7 +150,7 @@ def main(root: Path) -> None:
     tables = metric_tables(metrics, config.metrics)
     for name, table in score_files(tables).items():
         write_score_csv(root / "output" / name, table)
-    write_json_atomically(root / "output/comparisons.json", study_comparison(tables, config))
+    write_json_atomically(root / "output/comparisons.json", study_comparison(tables, config, metrics))
 
 
 def score_files(tables: Sequence[MetricTable]) -> dict[str, pd.DataFrame]:

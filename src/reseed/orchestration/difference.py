@@ -31,6 +31,7 @@ _SUSPICION = (
     ("environment", "what the training ran in"),
     ("packages", "a package of the orchestrator"),
     ("hardware", "the machine"),
+    ("levels", "a level of the design"),
     ("seeds", "a seed"),
     ("weights", "the weights"),
 )
@@ -49,7 +50,7 @@ class Difference:
     @property
     def is_expected(self) -> bool:
         """Whether a retraining is meant to differ in it."""
-        return self.kind in ("a seed", "the weights")
+        return self.kind in ("a level of the design", "a seed", "the weights")
 
     def line(self) -> str:
         """The difference as one line of text."""
@@ -99,6 +100,7 @@ def _compared(record: RunRecord) -> Iterator[tuple[str, Any]]:
     """Dotted keys and values of all that is compared."""
     document = record.model_dump(mode="json")
     yield "n_members", len(record.members)
+    yield from flat_values("levels", document["levels"])
     yield "vary", ", ".join(stream.value for stream in record.vary)
     for part in ("data", "settings", "program", "packages", "hardware"):
         yield from flat_values(part, document[part])

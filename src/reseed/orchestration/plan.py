@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import yaml
 
-from reseed.contracts.containers import MEMBER_VARIABLE, MEMBERS_VARIABLE, member_folder
+from reseed.contracts.containers import (
+    MEMBER_VARIABLE,
+    MEMBERS_VARIABLE,
+    REPETITION_VARIABLE,
+    member_folder,
+)
 from reseed.contracts.digests import canonical_json, document_digest
 from reseed.contracts.job import InputFolder, Job, JobKind, OutputFolder
 from reseed.contracts.manifest import AlgorithmManifest, Resources, SettingValue, Stage, setting_text
@@ -141,6 +146,7 @@ def _preprocess_job(inputs: PlanInputs, method: str) -> Job:
 def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, preprocess: Job) -> Job:
     manifest = inputs.manifests[inputs.algorithm_of[method]]
     seeds = job_seeds(inputs.study, method=method, run=run, member=member)
+    repetition = inputs.study.repetition(run)
     return _keyed(
         name=f"train/{method}/run-{run}/member-{member}",
         kind=JobKind.TRAIN,
@@ -155,6 +161,8 @@ def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, prepro
             **seeds.environment(),
             MEMBER_VARIABLE: str(member),
             MEMBERS_VARIABLE: str(inputs.study.members),
+            # a job of its own, and none but the first has the key of the plain run
+            **({REPETITION_VARIABLE: str(repetition)} if repetition else {}),
         },
         inputs=(InputFolder(target="/opt/ml/input/data/preprocessed", job=preprocess.key),),
         outputs=(
@@ -225,6 +233,7 @@ def _compare_job(inputs: PlanInputs, scores: list[Job]) -> Job:
         "confidence_level": study.compare.confidence_level,
         "entropy": str(study.entropy),
         "runs": [[job.method, job.run, f"/input/{job.key}"] for job in scores],
+        **_design_setting(study),
     }
     return _keyed(
         name="compare",
@@ -238,6 +247,11 @@ def _compare_job(inputs: PlanInputs, scores: list[Job]) -> Job:
         needs=tuple(job.key for job in scores),
         resources=Resources(memory_gib=4.0, timeout_s=3600),
     )
+
+
+def _design_setting(study: Study) -> dict[str, object]:
+    """What a comparison must know of runs that are not independent; nothing for runs that are."""
+    return {} if study.design is None else {"design": study.design.model_dump(mode="json")}
 
 
 def _texts(settings: Settings) -> dict[str, str]:

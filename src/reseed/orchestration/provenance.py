@@ -98,7 +98,8 @@ def run_record(
         study_entropy=str(inputs.study.entropy),
         method=method,
         run=run,
-        vary=inputs.study.vary,
+        vary=inputs.study.varied,
+        levels=inputs.study.levels_of(run),
         settings=method_settings(inputs, method),
         program=Program(
             executor=executor.name,

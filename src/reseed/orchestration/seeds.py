@@ -6,11 +6,11 @@ import hashlib
 
 import numpy as np
 
-from reseed.contracts.seeds import Seeds, SeedStream
+from reseed.contracts.seeds import Seeds, SeedStream, VariationSource
 from reseed.contracts.study import Study
 
 _STREAM_NUMBER = {stream: number for number, stream in enumerate(SeedStream)}
-_VARIED, _HELD = 0, 1
+_VARIED, _HELD, _DESIGNED = 0, 1, 2
 
 
 def job_seeds(study: Study, *, method: str, run: int, member: int) -> Seeds:
@@ -19,7 +19,8 @@ def job_seeds(study: Study, *, method: str, run: int, member: int) -> Seeds:
 
     A stream that the study varies depends on method, run and member; one that is held depends on
     the member alone, so that it is the same in every run of every method. The cross-validation
-    split is one per run: its members share it. Seeds depend on names and numbers, not on how
+    split is one per run: its members share it. In a designed study a stream of the design depends on
+    method, level and member: runs of one level share its seeds. Seeds depend on names and numbers, not on how
     many there are: a study that grows keeps the runs it has.
 
     Source: numpy.random.SeedSequence, spawn keys.
@@ -30,7 +31,10 @@ def job_seeds(study: Study, *, method: str, run: int, member: int) -> Seeds:
 
 def _spawn_key(study: Study, stream: SeedStream, *, method: str, run: int, member: int) -> tuple[int, ...]:
     of_member = 0 if stream is SeedStream.SPLIT else member
-    if stream not in study.vary:
+    level = study.levels_of(run).get(VariationSource(stream.value))
+    if level is not None:
+        return (_DESIGNED, _STREAM_NUMBER[stream], *_words(method), level, of_member)
+    if not study.varies(stream):
         return (_HELD, _STREAM_NUMBER[stream], of_member)
     return (_VARIED, _STREAM_NUMBER[stream], *_words(method), run, of_member)
 

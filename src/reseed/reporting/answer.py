@@ -49,7 +49,8 @@ def metric_answer(metric: MetricComparison) -> MetricAnswer:
         lines=tuple(lines),
         is_one_pair=one,
         single_runs=single_run_sentence(*pairs[0][0]) if one else None,
-        plain=() if pairs else metric.summary,
+        # of a designed study the summary is a table, which section 3 shows, and a last sentence
+        plain=() if pairs else metric.summary[-1:] if metric.variation else metric.summary,
     )
 
 

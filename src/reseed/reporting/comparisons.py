@@ -134,12 +134,36 @@ class ScopeResult(Shown):
         return len(self.pairs) > 1 and self.adjust != "none"
 
 
+class SourceOfVariation(Shown):
+    """What one source adds to the spread over retrainings; an end that is null has no limit."""
+
+    source: str
+    n_levels: int | None
+    sd: float
+    sd_low: float
+    sd_high: float | None
+
+
+class MethodVariation(Shown):
+    """The sources of a method in a designed study, the sum last."""
+
+    method: str
+    n_runs: int
+    sources: tuple[SourceOfVariation, ...] = Field(min_length=1)
+
+
 class MetricComparison(Shown):
-    """One metric under every scope that the data allow; no scope when there is one method only."""
+    """
+    One metric under every scope that the data allow.
+
+    No scope when there is one method only, or when the runs share seeds by design: then there is the
+    variation by source.
+    """
 
     metric: str
     summary: tuple[str, ...]
     scopes: dict[Scope, ScopeResult]
+    variation: tuple[MethodVariation, ...] = ()
 
     @property
     def results(self) -> tuple[ScopeResult, ...]:

@@ -15,11 +15,13 @@ from reseed.reporting.result_tables import (
     DifferenceGroup,
     MethodRow,
     RankRow,
+    SourceTable,
     VarianceRow,
     consequences,
     difference_groups,
     method_rows,
     rank_rows,
+    source_tables,
     variance_rows,
 )
 from reseed.reporting.run_tables import (
@@ -59,6 +61,7 @@ class MetricPart:
     differences: tuple[DifferenceGroup, ...]
     p_words: str
     variance: tuple[VarianceRow, ...]
+    sources: tuple[SourceTable, ...]
     consequences: tuple[str, ...]
     ranks: tuple[RankRow, ...]
     scope_words: tuple[str, ...]
@@ -155,6 +158,7 @@ def _metric_part(metric: MetricComparison, scores: dict[RunKey, float | None], p
         differences=difference_groups(metric),
         p_words=_p_words(first) if first else "",
         variance=variance_rows(first) if first else (),
+        sources=source_tables(metric),
         consequences=consequences(first) if first else (),
         ranks=rank_rows(metric),
         scope_words=tuple(result.scope_words for result in metric.results),

@@ -8,12 +8,14 @@ from reseed.reporting.answer import single_run_sentence
 from reseed.reporting.comparisons import MetricComparison, PairResult, ScopeResult
 from reseed.reporting.wording import (
     COMPONENT_MEANINGS,
+    SOURCE_MEANINGS,
     name_of_test,
     p_text,
     rank_text,
     span_text,
     value_text,
 )
+from reseed.statistics.sources import sd_text
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,26 @@ class VarianceRow:
     meaning: str
     sentence: str
     percent: float
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One source of variation between retrainings of a designed study."""
+
+    source: str
+    meaning: str
+    n_levels: str
+    sd: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """The sources of one method, the widest first and the sum last."""
+
+    method: str
+    n_runs: int
+    rows: tuple[SourceRow, ...]
 
 
 @dataclass(frozen=True)
@@ -116,6 +138,28 @@ def variance_rows(result: ScopeResult) -> tuple[VarianceRow, ...]:
             percent=round(100 * (row.share or 0.0), 1),
         )
         for row in result.variance
+    )
+
+
+def source_tables(metric: MetricComparison) -> tuple[SourceTable, ...]:
+    """The variation by source of every method; empty unless the runs share seeds by design."""
+    return tuple(
+        SourceTable(
+            found.method,
+            found.n_runs,
+            tuple(
+                SourceRow(
+                    source=row.source,
+                    meaning=SOURCE_MEANINGS.get(row.source, ""),
+                    n_levels="" if row.n_levels is None else str(row.n_levels),
+                    sd=sd_text(row.sd),
+                    interval=f"{sd_text(row.sd_low)} to "
+                    f"{'no upper limit' if row.sd_high is None else sd_text(row.sd_high)}",
+                )
+                for row in (*sorted(found.sources[:-1], key=lambda row: -row.sd), found.sources[-1])
+            ),
+        )
+        for found in metric.variation
     )
 
 

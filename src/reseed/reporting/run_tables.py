@@ -43,7 +43,7 @@ class SettingRow:
 
 def varied_streams(records: StudyRecords) -> tuple[SeedStream, ...]:
     """The seed streams that differ from run to run."""
-    named = {stream for record in records.records for stream in record.vary}
+    named = {source.stream for record in records.records for source in record.vary}
     return tuple(stream for stream in SeedStream if stream in named)
 
 

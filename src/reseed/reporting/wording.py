@@ -43,6 +43,18 @@ COMPONENT_MEANINGS = {
     "run × case": "Two retrainings of one method differ on single patients.",
 }
 
+SOURCE_MEANINGS = {
+    "weights": "Another draw of the first weights.",
+    "order": "Another order in which the network sees the training cases.",
+    "augmentation": "Other draws of the augmentation.",
+    "dropout": "Other features left out by dropout.",
+    "split": "Another assignment of the training cases to folds.",
+    "nondeterminism": "The same seeds once more: what the machine does not repeat.",
+    "interaction": "What these sources do together and none does alone.",
+    "interaction and nondeterminism": "What the sources do together, and what the machine does not repeat.",
+    "all together": "A retraining in which all of them are drawn anew.",
+}
+
 SCOPE_MEANINGS = {
     Scope.POPULATION: "Both methods are trained again with new seeds and meet new patients like these: "
     "the question of whoever has to choose a method.",
