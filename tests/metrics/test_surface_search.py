@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from reseed.metrics.surface_search import nearest_distances_mm
@@ -21,6 +22,19 @@ def places(*rows):
     return np.array(rows, dtype=np.int64)
 
 
+def by_tree(start, end, spacing):
+    """By SciPy's k-d tree, for more places than a table has room for."""
+    return cKDTree(end * np.array(spacing)).query(start * np.array(spacing))[0]
+
+
+def sphere(radius_mm, spacing):
+    """The places of a grid about the origin that are half a step or less from a sphere."""
+    reach = [int(radius_mm / step) + 2 for step in spacing]
+    grid = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in reach], indexing="ij"), axis=-1)
+    off_mm = np.sqrt(((grid * np.array(spacing)) ** 2).sum(axis=-1)) - radius_mm
+    return grid[np.abs(off_mm) <= max(spacing) / 2]
+
+
 class TestNearestDistances:
     def test_hand_worked(self):
         """
@@ -33,7 +47,7 @@ class TestNearestDistances:
     @pytest.mark.parametrize("reach", [2, 10, 60, 400])
     def test_near_and_far(self, reach):
         """
-        Places close by, found along lines, and far away, found by the tree.
+        Places close by, found along lines, and far away, found by boxes.
         """
         rng = np.random.default_rng(reach)
         for _ in range(10):
@@ -42,6 +56,35 @@ class TestNearestDistances:
             assert nearest_distances_mm(start, end, SPACING) == pytest.approx(
                 by_table(start, end, SPACING), abs=1e-9
             )
+
+    @pytest.mark.parametrize("spacing", [(2.5, 1.0, 1.0), (1.0, 0.7, 2.0), (0.9, 2.1, 0.9), (1.5, 1.5)])
+    @pytest.mark.parametrize("shift_mm", [0.0, 12.0, 45.0, 300.0])
+    @pytest.mark.parametrize("radii_mm", [(30.0, 12.0), (30.0, 29.0)])
+    def test_spheres(self, radii_mm, shift_mm, spacing):
+        """
+        Inside each other, touching, apart and far apart, from either side: lines, tiles and boxes.
+        """
+        start, end = (sphere(radius_mm, spacing) for radius_mm in radii_mm)
+        end = end + np.rint(shift_mm / np.array(spacing)).astype(np.int64)
+
+        assert nearest_distances_mm(start, end, spacing) == pytest.approx(
+            by_tree(start, end, spacing), abs=1e-9
+        )
+        assert nearest_distances_mm(end, start, spacing) == pytest.approx(
+            by_tree(end, start, spacing), abs=1e-9
+        )
+
+    def test_no_other_place_in_reach(self):
+        """
+        Many places within the box of the others, all farther from them than any line in reach.
+        """
+        rng = np.random.default_rng(4)
+        start = np.unique(rng.integers(-20, 21, size=(3000, 3)), axis=0)
+        end = places((-200, -200, -200), (200, 200, 200), (-200, 200, 0), (0, 0, 170))
+
+        assert nearest_distances_mm(start, end, SPACING) == pytest.approx(
+            by_table(start, end, SPACING), abs=1e-9
+        )
 
     def test_one_far_place_among_many_near_ones(self):
         """

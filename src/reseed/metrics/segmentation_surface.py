@@ -98,18 +98,17 @@ def _sorted_distances(
         return np.full(len(start.index), math.inf), start.weight
     distances = nearest_distances_mm(start.index, end.index, spacing)
     # by weight where distances tie, as surface-distance has it: sums then round alike
-    ranks, n_weights = _ranks(start.weight)
-    order = np.argsort(_ranks(distances)[0] * n_weights + ranks)
+    order = np.argsort(_ranks(distances) * 256 + start.rank)
     return distances[order], start.weight[order]
 
 
-def _ranks(values: Distances) -> tuple[NDArray[np.int64], int]:
-    """The rank of each number among the distinct ones, from 0, and how many there are."""
+def _ranks(values: Distances) -> NDArray[np.int64]:
+    """The rank of each number among the distinct ones, from 0."""
     order = np.argsort(values)
     ascending = values[order]
     ranks = np.empty(values.size, dtype=np.int64)
     ranks[order] = np.cumsum(np.concatenate([[False], ascending[1:] != ascending[:-1]]))
-    return ranks, int(ranks[order[-1]]) + 1
+    return ranks
 
 
 def normalised_surface_distance(distances: SurfaceDistances, tolerance_mm: float) -> float:

@@ -58,11 +58,13 @@ class Boundary:
     The elements of a mask's boundary.
 
     `index` is their place on the grid, one row each: of a voxel, or for surface elements of the voxel
-    whose lowest corner it is. `weight` is their area in mm², their length in mm, or 1 for a voxel.
+    whose lowest corner it is. `weight` is their area in mm², their length in mm, or 1 for a voxel;
+    `rank` puts those weights in order, from 0, the same for the same weight.
     """
 
     index: NDArray[np.int64]
     weight: NDArray[np.float64]
+    rank: NDArray[np.uint8]
 
 
 def boundary(mask: Mask, spacing_mm: tuple[float, ...], definition: BoundaryDefinition) -> Boundary:
@@ -80,18 +82,19 @@ def boundary(mask: Mask, spacing_mm: tuple[float, ...], definition: BoundaryDefi
     if definition == "surface_elements" and mask.ndim not in (2, 3):
         raise ValueError(f"surface elements need 2 or 3 dimensions, got {mask.ndim}")
     if box is None:
-        return Boundary(np.empty((0, mask.ndim), dtype=np.int64), np.empty(0))
+        return Boundary(np.empty((0, mask.ndim), dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8))
     padded = np.pad(mask[box], 1)
     corner = np.array([side.start for side in box], dtype=np.int64)
     if definition == "surface_voxels":
         on_surface = padded & ~_eroded(padded)
         index = _places(np.flatnonzero(on_surface), on_surface.shape, corner - 1)
-        return Boundary(index, np.ones(len(index)))
+        return Boundary(index, np.ones(len(index)), np.zeros(len(index), dtype=np.uint8))
     codes = _patterns(padded)
     # neither all background nor all mask: one less wraps around to the largest number, or is the last
     found = np.flatnonzero(codes - np.uint8(1) < np.uint8(2 ** (2**mask.ndim) - 2))
-    areas = _areas(spacing_mm) if mask.ndim == 3 else _lengths(spacing_mm)
-    return Boundary(_places(found, codes.shape, corner), areas.take(codes.take(found)))
+    weights, ranks = _weights(spacing_mm)
+    pattern = codes.take(found)
+    return Boundary(_places(found, codes.shape, corner), weights.take(pattern), ranks.take(pattern))
 
 
 def _places(flat: NDArray[np.intp], shape: tuple[int, ...], corner: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -125,6 +128,12 @@ def _patterns(padded: Mask) -> NDArray[np.uint8]:
 
 
 @functools.lru_cache(maxsize=64)
+def _weights(spacing_mm: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """The weight of an element by its pattern, and its rank among those that there are."""
+    weights = _areas(spacing_mm) if len(spacing_mm) == 3 else _lengths(spacing_mm)
+    return weights, np.unique(weights, return_inverse=True)[1].astype(np.uint8)
+
+
 def _areas(spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
     """The area in mm² of the surface in a cube of 2×2×2 voxels, by its pattern."""
     first, second, third = spacing_mm
@@ -133,7 +142,6 @@ def _areas(spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
     for code, triangles in enumerate(_TRIANGLES.split()):
         normals = np.array([[int(digit) for digit in triangle] for triangle in triangles.split("+")]) / 8
         areas[code] = areas[255 - code] = np.sqrt(((normals * sides) ** 2).sum(axis=1)).sum()
-    areas.setflags(write=False)
     return areas
 
 
