@@ -1,4 +1,4 @@
-"""AdamW, so that a process need not load torch.optim."""
+"""AdamW and Adam, so that a process need not load torch.optim."""
 
 from __future__ import annotations
 
@@ -47,12 +47,19 @@ class AdamW:
             if parameter.grad is None:
                 continue
             mean, square = self._means[name], self._squares[name]
-            parameter.mul_(1 - learning_rate * self._weight_decay)
-            mean.lerp_(parameter.grad, 1 - beta1)
-            square.mul_(beta2).addcmul_(parameter.grad, parameter.grad, value=1 - beta2)
+            gradient = self._decayed(parameter, parameter.grad, learning_rate)
+            mean.lerp_(gradient, 1 - beta1)
+            square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             denominator = (square.sqrt() / correction2**0.5).add_(self._epsilon)
             parameter.addcdiv_(mean, denominator, value=-learning_rate / correction1)
             parameter.grad = None
+
+    def _decayed(
+        self, parameter: torch.nn.Parameter, gradient: torch.Tensor, learning_rate: float
+    ) -> torch.Tensor:
+        """Make the weight smaller, and give the gradient as it is."""
+        parameter.mul_(1 - learning_rate * self._weight_decay)
+        return gradient
 
     def state(self) -> dict[str, torch.Tensor]:
         """The moments by name; with `n_steps` all that a checkpoint needs."""
@@ -64,3 +71,25 @@ class AdamW:
         for name, value in self.state().items():
             value.copy_(state[name])
         self.n_steps = n_steps
+
+
+class Adam(AdamW):
+    """
+    Adam (Kingma and Ba 2015), as torch.optim.Adam computes it.
+
+    Parameters
+    ----------
+    parameters
+        By name.
+    weight_decay
+        Weight of half the squared norm in the loss: its gradient goes through the moments, which is what
+        AdamW avoids.
+    """
+
+    def _decayed(
+        self,
+        parameter: torch.nn.Parameter,
+        gradient: torch.Tensor,
+        learning_rate: float,  # noqa: ARG002 (AdamW's)
+    ) -> torch.Tensor:
+        return gradient.add(parameter, alpha=self._weight_decay)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from algorithms.common.arrays import ArrayFile, array_file_bytes, read_array_file
 from algorithms.common.determinism import Computation
 from algorithms.common.member import Member
 from algorithms.nodule_malignancy.description import manifest
-from algorithms.nodule_malignancy.network import NoduleNetwork
-from algorithms.nodule_malignancy.resolved import BEST_RULE
-from algorithms.nodule_malignancy.training import (
-    Training,
+from algorithms.nodule_malignancy.initial import InitialWeights
+from algorithms.nodule_malignancy.schemes import view_points
+from algorithms.nodule_malignancy.settings import (
+    OUTLINES,
     TrainingSettings,
-    load_network_arrays,
-    network_logits,
+    architecture_of,
+    new_network,
 )
+from algorithms.nodule_malignancy.training import Training, load_network_arrays
+from algorithms.nodule_malignancy.views import sampled
 from reseed.contracts.containers import member_folder
 from reseed.contracts.digests import file_digest
 from reseed.contracts.errors import UserError
@@ -39,6 +42,8 @@ class Provenance:
     """All that decides the weights of a member, and so whose checkpoint may be taken up."""
 
     settings: TrainingSettings
+    architecture: str
+    initial_weights: InitialWeights | None
     seeds: Seeds
     member: Member
     computation: Computation
@@ -53,6 +58,8 @@ class Provenance:
             "algorithm": described.algorithm,
             "algorithm_version": described.version,
             "settings": asdict(self.settings),
+            "architecture": self.architecture,
+            "initial_weights": None if self.initial_weights is None else asdict(self.initial_weights),
             "seeds": self.seeds.model_dump(mode="json"),
             "member": self.member.index,
             "members": self.member.n_members,
@@ -76,26 +83,90 @@ def write_member(folder: Path, training: Training, provenance: Provenance, repor
         **provenance.as_document(),
         **report,
         "best_epoch": None if best is None else best.epoch,
-        "best_rule": BEST_RULE,
+        "best_rule": training.best_rule,
         "curve": [asdict(row) for row in training.curve],
         "weights": {WEIGHTS: file_digest(folder / WEIGHTS)},
     }
     write_json_atomically(folder / RUN, record)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Ensemble:
-    """The members of one run."""
+    """
+    The members of one run, on disk: one network is in memory at a time.
 
-    networks: tuple[NoduleNetwork, ...]
-    dimension: int
-    device: torch.device
+    Parameters
+    ----------
+    folder
+        With member-0, member-1 and so on.
+    records
+        run.json of each.
+    device
+        Where to compute.
+    """
 
-    def likelihood(self, patch: npt.NDArray[np.float32]) -> float:
-        """Mean of the members' probabilities that the nodule is malignant."""
-        logits = [network_logits(network, patch[None], self.device)[0] for network in self.networks]
-        # exp(−log(1 + exp(−logit))) is the logistic function without overflow
-        return float(np.mean([np.exp(-np.logaddexp(0, -logit)) for logit in logits]))
+    folder: Path
+    records: tuple[Mapping[str, Any], ...]
+    device: str
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """What all members have in common: what they look at."""
+        return TrainingSettings(**self.records[0]["settings"])
+
+    @property
+    def dimension(self) -> int:
+        """Of patches of outlines."""
+        return self.settings.dimension
+
+    @torch.no_grad()
+    def likelihoods(self, patches: Sequence[npt.NDArray[Any]]) -> list[float]:
+        """
+        For each patch the mean of the members' probabilities that the nodule is malignant.
+
+        Every patch is computed alone, so that it gets the same bits in whatever company.
+
+        Parameters
+        ----------
+        patches
+            Patches of outlines, or cubes of CT.
+        """
+        probabilities = np.empty((len(patches), len(self.records)))
+        for index in range(len(self.records)):
+            network = self._network(index)
+            network.eval()
+            views = self._views(index)
+            for row, patch in enumerate(patches):
+                logit = network(views(patch)).double().cpu().numpy()[0]
+                # exp(−log(1 + exp(−logit))) is the logistic function without overflow
+                probabilities[row, index] = np.exp(-np.logaddexp(0, -logit))
+            del network
+        return [float(np.mean(row)) for row in probabilities]
+
+    def likelihood(self, patch: npt.NDArray[Any]) -> float:
+        """Of one patch."""
+        return self.likelihoods([patch])[0]
+
+    def _architecture(self, index: int) -> str:
+        record = self.records[index]
+        member = Member(int(record["member"]), int(record["members"]))
+        return architecture_of(TrainingSettings(**record["settings"]), member)
+
+    def _views(self, index: int) -> Callable[[npt.NDArray[Any]], torch.Tensor]:
+        """From a patch to what a member's network sees, as a batch of one."""
+        device = torch.device(self.device)
+        architecture = self._architecture(index)
+        if architecture == OUTLINES:
+            return lambda patch: torch.from_numpy(patch[None]).to(device)
+        points = view_points(architecture, self.settings.patch_voxels)
+        return lambda cube: sampled(cube[None], points, None, device)
+
+    def _network(self, index: int) -> nn.Module:
+        settings = TrainingSettings(**self.records[index]["settings"])
+        with torch.random.fork_rng(devices=[]):
+            network = new_network(settings, self._architecture(index))
+        load_network_arrays(network, read_array_file(self.folder / member_folder(index) / WEIGHTS).arrays)
+        return network.to(self.device)
 
 
 def read_ensemble(folder: Path, *, device: str) -> Ensemble:
@@ -115,13 +186,14 @@ def read_ensemble(folder: Path, *, device: str) -> Ensemble:
     if expected != {n_members}:
         raise UserError(f"{folder} must hold all members of one run, {sorted(expected)}, got {n_members}")
     settings = [TrainingSettings(**record["settings"]) for record in records]
-    dimensions = sorted({each.dimension for each in settings})
-    if len(dimensions) != 1:
-        raise UserError(f"{folder}: members must be of one dimension, got {dimensions}")
-    networks = tuple(
-        _network(folder / member_folder(index), each, device) for index, each in enumerate(settings)
-    )
-    return Ensemble(networks, dimensions[0], torch.device(device))
+    for what, found in (
+        ("dimension", {each.dimension for each in settings}),
+        ("network", {each.network for each in settings}),
+        ("patch_voxels", {each.patch_voxels for each in settings}),
+    ):
+        if len(found) != 1:
+            raise UserError(f"{folder}: members must be of one {what}, got {sorted(map(str, found))}")
+    return Ensemble(folder, tuple(records), device)
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -133,9 +205,3 @@ def _record(folder: Path) -> dict[str, Any]:
     if record["weights"][WEIGHTS] != digest:
         raise UserError(f"{folder / WEIGHTS}: must have SHA-256 {record['weights'][WEIGHTS]}, got {digest}")
     return record
-
-
-def _network(folder: Path, settings: TrainingSettings, device: str) -> NoduleNetwork:
-    network = settings.network()
-    load_network_arrays(network, read_array_file(folder / WEIGHTS).arrays)
-    return network.to(device)

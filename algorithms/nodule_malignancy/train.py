@@ -28,10 +28,19 @@ from algorithms.common.report import training_report
 from algorithms.common.settings import read_settings
 from algorithms.common.torch_report import torch_report
 from algorithms.nodule_malignancy.description import manifest
+from algorithms.nodule_malignancy.initial import initial_file, start_from
 from algorithms.nodule_malignancy.model import Provenance, write_member
-from algorithms.nodule_malignancy.preprocessed import Preprocessed, preprocessed_digest, read_preprocessed
+from algorithms.nodule_malignancy.preprocessed import (
+    Preprocessed,
+    PreprocessedNodules,
+    preprocessed_digest,
+    read_preprocessed,
+    read_preprocessed_nodules,
+)
 from algorithms.nodule_malignancy.resolved import resolved_training
-from algorithms.nodule_malignancy.training import Epoch, Training, TrainingCases, TrainingSettings
+from algorithms.nodule_malignancy.schemes import Epoch, TrainingCases, drawn_network, scheme_of
+from algorithms.nodule_malignancy.settings import TrainingSettings, architecture_of, fold_of
+from algorithms.nodule_malignancy.training import Training, autocast_type
 from reseed.contracts.containers import TrainingPaths
 from reseed.contracts.digests import document_digest
 from reseed.contracts.files import write_json_atomically, write_text_atomically
@@ -49,15 +58,21 @@ def main(root: Path, environment: Environment) -> None:
     member, seeds = member_of(environment), seeds_of(environment)
     computation = repeatable_computation(environment)
     channel = paths.channel(CHANNEL)
-    cases = read_preprocessed(channel, dimension=settings.dimension)
+    architecture = architecture_of(settings, member)
+    cases = _preprocessed(channel, settings)
     held_out = is_validation_case(
-        member,
+        fold_of(settings, member),
         [row.patient for row in cases.cases],
         [row.label for row in cases.cases],
         rng=np.random.default_rng(seeds.split),
     )
+    network = drawn_network(settings, architecture, seed=seeds.weights)
+    path = initial_file(paths, settings.initial_weights)
+    initial = None if path is None else start_from(network, path)
     provenance = Provenance(
         settings=settings,
+        architecture=architecture,
+        initial_weights=initial,
         seeds=seeds,
         member=member,
         computation=computation,
@@ -66,11 +81,15 @@ def main(root: Path, environment: Environment) -> None:
         n_training_cases=int((~held_out).sum()),
     )
     log_event("training", member=member.index, members=member.n_members, device=computation.device)
+    sides = _side(cases, ~held_out), _side(cases, held_out)
+    scheme = scheme_of(settings, architecture, *sides, device=computation.device)
     training = Training(
         settings,
         seeds,
-        training=_side(cases, ~held_out),
-        validation=_side(cases, held_out),
+        network=network,
+        scheme=scheme,
+        training=sides[0],
+        validation=sides[1],
         device=computation.device,
     )
     checkpoint = Checkpoint(paths.checkpoints, document_digest(provenance.as_document()))
@@ -78,15 +97,30 @@ def main(root: Path, environment: Environment) -> None:
     write_text_atomically(paths.output_data / "training_curve.csv", _curve_text(training.curve))
     _write_times(paths.output_data, started)
     resolved = resolved_training(
-        settings, training.network, member=member, n_training_cases=provenance.n_training_cases
+        settings,
+        training.network,
+        scheme,
+        member=fold_of(settings, member),
+        n_training_cases=provenance.n_training_cases,
+        initial=initial,
     )
-    report = training_report(resolved, {**computation.as_document(), **torch_report()}, environment)
+    autocast = settings.precision if autocast_type(settings, computation.device) is not None else None
+    report = training_report(
+        resolved, {**computation.as_document(), **torch_report(autocast=autocast)}, environment
+    )
     write_member(paths.model, training, provenance, report)
 
 
-def _side(cases: Preprocessed, chosen: npt.NDArray[np.bool_]) -> TrainingCases:
+def _preprocessed(channel: Path, settings: TrainingSettings) -> Preprocessed | PreprocessedNodules:
+    if settings.sees_ct:
+        return read_preprocessed_nodules(channel, patch_voxels=settings.patch_voxels)
+    return read_preprocessed(channel, dimension=settings.dimension)
+
+
+def _side(cases: Preprocessed | PreprocessedNodules, chosen: npt.NDArray[np.bool_]) -> TrainingCases:
     labels = np.array([row.label for row in cases.cases], dtype=np.int64)
-    return TrainingCases(cases.patches[chosen], labels[chosen])
+    patches = cases.patches if isinstance(cases, Preprocessed) else cases.cubes
+    return TrainingCases.chosen(patches, labels, chosen)
 
 
 def _curve_text(curve: Sequence[Epoch]) -> str:

@@ -12,69 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from algorithms.common.adamw import AdamW
 from algorithms.common.arrays import ArrayFile
 from algorithms.common.checkpoint import Checkpoint
 from algorithms.common.interruption import Interrupted
 from algorithms.common.log import log_event
 from algorithms.common.validation import area_under_roc
-from algorithms.nodule_malignancy.augmentation import augmented, padded
-from algorithms.nodule_malignancy.network import NoduleNetwork
+from algorithms.nodule_malignancy.schemes import Epoch, Scheme, TrainingCases
+from algorithms.nodule_malignancy.settings import TrainingSettings
 from reseed.contracts.errors import UserError
-from reseed.contracts.manifest import SettingValue
 from reseed.contracts.seeds import Seeds
 
-WARM_UP = 0.1
-"""Part of all steps over which the learning rate rises."""
-
 CHECKPOINT_EVERY_S = 1.0
-_VALIDATION_BATCH = 256
+_AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16}
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The manifest's settings for `train`, as typed attributes."""
-
-    dimension: int
-    channels: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    dropout: float
-    augmentation: float
-
-    @classmethod
-    def of(cls, settings: Mapping[str, SettingValue]) -> TrainingSettings:
-        """From resolved settings, which the manifest has already checked."""
-        return cls(**settings)  # type: ignore[arg-type]
-
-    def network(self) -> NoduleNetwork:
-        """A network with weights drawn from torch's generator."""
-        return NoduleNetwork(dimension=self.dimension, channels=self.channels, dropout=self.dropout)
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingCases:
-    """Patches and labels of one side of a split."""
-
-    patches: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the training curve."""
-
-    epoch: int
-    learning_rate: float
-    training_loss: float
-    validation_loss: float
-    validation_auc: float
 
 
 @dataclass
@@ -85,11 +39,6 @@ class _Position:
     n_done_cases: int = 0
     loss_sum: float = 0.0
     curve: list[Epoch] = field(default_factory=list)
-
-    @property
-    def best(self) -> Epoch | None:
-        """The epoch of lowest validation loss, the earlier of equals."""
-        return min(self.curve, key=lambda row: (row.validation_loss, row.epoch), default=None)
 
 
 class Training:
@@ -107,8 +56,12 @@ class Training:
         Resolved settings.
     seeds
         By stream; `split` has already decided which cases are where.
+    network
+        With its first weights.
+    scheme
+        How this kind of network is trained, on which cases.
     training, validation
-        The two sides.
+        The two sides, of which the labels are needed here.
     device
         Where to compute.
     """
@@ -118,22 +71,22 @@ class Training:
         settings: TrainingSettings,
         seeds: Seeds,
         *,
+        network: nn.Module,
+        scheme: Scheme,
         training: TrainingCases,
         validation: TrainingCases,
         device: str,
     ) -> None:
         self._settings = settings
         self._device = torch.device(device)
-        self._padded = padded(training.patches, dimension=settings.dimension)
+        self._scheme = scheme
         self._labels = training.labels
-        self._validation = validation
-        # drawn on the CPU whatever the device, so that a seed means the same weights everywhere
-        torch.manual_seed(seeds.weights)
-        self.network = settings.network().to(self._device)
+        self._validation_labels = validation.labels
+        self.network = network.to(self._device)
         torch.manual_seed(seeds.dropout)
         self._order_rng = np.random.default_rng(seeds.order)
         self._augmentation_rng = np.random.default_rng(seeds.augmentation)
-        self._optimiser = AdamW(dict(self.network.named_parameters()), weight_decay=settings.weight_decay)
+        self._optimiser = scheme.optimiser(self.network)
         self._position = _Position()
         self._order = np.zeros(0, dtype=np.int64)  # empty until an epoch has drawn its own
         self.best_weights = network_arrays(self.network)
@@ -146,7 +99,12 @@ class Training:
     @property
     def best_epoch(self) -> Epoch | None:
         """The epoch whose weights `best_weights` holds; None before the first has ended."""
-        return self._position.best
+        return min(self._position.curve, key=self._scheme.badness, default=None)
+
+    @property
+    def best_rule(self) -> str:
+        """How the weights that are kept were chosen."""
+        return self._scheme.best_rule
 
     def run(self, checkpoint: Checkpoint, stop_requested: Callable[[], bool]) -> None:
         """
@@ -156,6 +114,8 @@ class Training:
         ------
         Interrupted
             When a stop was requested: after the step at hand, with a checkpoint of it.
+        UserError
+            When the loss is no longer finite, or the memory of the GPU is not enough.
         """
         saved = checkpoint.load()
         if saved is not None:
@@ -165,7 +125,7 @@ class Training:
         n_cases, position = len(self._labels), self._position
         while position.epoch < self._settings.epochs:
             if len(self._order) == 0:
-                self._order = self._order_rng.permutation(n_cases)
+                self._order = self._scheme.order(self._order_rng)
             while position.n_done_cases < n_cases:
                 if stop_requested():
                     checkpoint.save(self._content())
@@ -179,18 +139,16 @@ class Training:
     def _step(self) -> None:
         position, size = self._position, self._settings.batch_size
         chosen = self._order[position.n_done_cases : position.n_done_cases + size]
-        patches = augmented(
-            self._padded[chosen],
-            dimension=self._settings.dimension,
-            strength=self._settings.augmentation,
-            rng=self._augmentation_rng,
-        )
+        inputs = self._scheme.batch(chosen, self._augmentation_rng)
         targets = torch.from_numpy(self._labels[chosen].astype(np.float32)).to(self._device)
         self.network.train()
-        loss = binary_cross_entropy_with_logits(
-            self.network(torch.from_numpy(patches).to(self._device)), targets
-        )
-        loss.backward()  # type: ignore[no-untyped-call]
+        try:
+            with self._autocast():
+                logits = self.network(inputs)
+            loss = binary_cross_entropy_with_logits(logits.float(), targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+        except torch.OutOfMemoryError:
+            raise UserError(f"the GPU's memory is not enough for batch_size {size}; lower it") from None
         self._optimiser.step(self._learning_rate())
         if not math.isfinite(loss.item()):
             raise UserError(
@@ -200,17 +158,22 @@ class Training:
         position.loss_sum += loss.item() * len(chosen)
         position.n_done_cases += len(chosen)
 
-    def _learning_rate(self) -> float:
-        """Of the next step: a linear rise over the first tenth, then half a cosine down to zero."""
-        n_steps = math.ceil(len(self._labels) / self._settings.batch_size) * self._settings.epochs
-        done = self._optimiser.n_steps / n_steps
-        rise = min(1.0, (self._optimiser.n_steps + 1) / (WARM_UP * n_steps))
-        return self._settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * done))
+    def _autocast(self) -> torch.autocast:
+        dtype = autocast_type(self._settings, self._device.type)
+        return torch.autocast(self._device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
+    def _learning_rate(self) -> float:
+        """Of the next step."""
+        n_steps = math.ceil(len(self._labels) / self._settings.batch_size) * self._settings.epochs
+        return self._scheme.learning_rate(self._optimiser.n_steps, n_steps)
+
+    @torch.no_grad()
     def _end_epoch(self) -> None:
         position = self._position
-        logits = network_logits(self.network, self._validation.patches, self._device)
-        labels = self._validation.labels
+        self.network.eval()
+        batches = self._scheme.validation_batches()
+        logits = np.concatenate([self.network(batch).double().cpu().numpy() for batch in batches])
+        labels = self._validation_labels
         row = Epoch(
             epoch=position.epoch,
             learning_rate=self._learning_rate(),
@@ -220,7 +183,7 @@ class Training:
             validation_auc=area_under_roc(labels, logits),
         )
         position.curve.append(row)
-        if position.best is row:
+        if self.best_epoch is row:
             self.best_weights = network_arrays(self.network)
         log_event("epoch", **asdict(row))
         position.epoch, position.n_done_cases, position.loss_sum = position.epoch + 1, 0, 0.0
@@ -259,25 +222,19 @@ class Training:
             torch.cuda.set_rng_state(torch.from_numpy(saved.arrays["cuda"]))
 
 
-def network_arrays(network: NoduleNetwork) -> Arrays:
+def autocast_type(settings: TrainingSettings, device: str) -> torch.dtype | None:
+    """What autocast computes in; None for no autocast, and always None on a CPU."""
+    return None if device == "cpu" else _AUTOCAST[settings.precision]
+
+
+def network_arrays(network: nn.Module) -> Arrays:
     """Weights and running statistics by name, copied."""
     return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
 
 
-def load_network_arrays(network: NoduleNetwork, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def load_network_arrays(network: nn.Module, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Put weights and running statistics into a network of the same shape."""
     network.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
-
-
-@torch.no_grad()
-def network_logits(
-    network: NoduleNetwork, patches: npt.NDArray[np.float32], device: torch.device
-) -> npt.NDArray[np.float64]:
-    """Logits of patches, with the running statistics and without dropout."""
-    network.eval()
-    starts = range(0, len(patches), _VALIDATION_BATCH)
-    batches = (torch.from_numpy(patches[start : start + _VALIDATION_BATCH]) for start in starts)
-    return np.concatenate([network(batch.to(device)).double().cpu().numpy() for batch in batches])
 
 
 def _part(arrays: Mapping[str, npt.NDArray[Any]], part: str) -> Arrays:

@@ -91,6 +91,14 @@ class Publication(Contract):
     url: str | None = None
 
 
+class TaskSockets(Contract):
+    """A further task of an algorithm, with the sockets that it has there."""
+
+    task: Name
+    inputs: tuple[Socket, ...] = Field(min_length=1)
+    outputs: tuple[Socket, ...] = Field(min_length=1)
+
+
 class AlgorithmManifest(Contract):
     """An algorithm folder: one image, three entry points."""
 
@@ -103,6 +111,9 @@ class AlgorithmManifest(Contract):
     publication: Publication | None = None
     inputs: tuple[Socket, ...] = Field(min_length=1)
     outputs: tuple[Socket, ...] = Field(min_length=1)
+    further_tasks: tuple[TaskSockets, ...] = Field(
+        default=(), description="Other tasks that the same program is made for."
+    )
     hyperparameters: dict[str, Hyperparameter]
     profiles: dict[str, dict[str, SettingValue]] = Field(
         default_factory=dict, description="Named sets of settings, for instance `smoke`."
@@ -118,6 +129,11 @@ class AlgorithmManifest(Contract):
             if mistakes:
                 raise ValueError(f"profile {name!r}: {'; '.join(mistakes.values())}")
         return self
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Every task that the algorithm is made for, its own first."""
+        return (self.task, *(further.task for further in self.further_tasks))
 
     def setting_mistakes(self, given: Mapping[str, SettingValue]) -> dict[str, str]:
         """What is wrong with each setting that is wrong, in words, by its name."""

@@ -79,10 +79,9 @@ def _algorithms(path: Path, study: Study, project: Project) -> tuple[dict[str, A
         known = algorithms.setdefault(found.name, found)
         if known.folder != found.folder:
             mistakes.append(f"{place}: two folders are named {found.name!r}: {known.folder}, {found.folder}")
-        if found.manifest.task != study.task:
-            mistakes.append(
-                f"{place}: {found.name} is made for {found.manifest.task!r}, not for {study.task!r}"
-            )
+        if study.task not in found.manifest.tasks:
+            made_for = " and ".join(map(repr, found.manifest.tasks))
+            mistakes.append(f"{place}: {found.name} is made for {made_for}, not for {study.task!r}")
         algorithm_of[method] = found.name
     if mistakes:
         raise InvalidDocument(*mistakes)

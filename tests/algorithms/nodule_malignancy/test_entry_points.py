@@ -229,6 +229,15 @@ class TestTrain:
         assert "was preprocessed for dimension 2, and the setting is 3" in stderr
 
 
+def _alone(ensemble, index, folder):
+    """An ensemble of one of the members."""
+    from algorithms.nodule_malignancy.model import Ensemble
+
+    folder.mkdir()
+    (folder / "member-0").symlink_to(ensemble.folder / f"member-{index}")
+    return Ensemble(folder, (ensemble.records[index],), "cpu")
+
+
 class TestInference:
     @pytest.fixture
     def inference(self, job, model):
@@ -274,19 +283,15 @@ class TestInference:
         )
         assert len(stderr.splitlines()) == 1
 
-    def test_ensemble_is_the_mean(self, model):
+    def test_ensemble_is_the_mean(self, model, tmp_path):
         """
         The likelihood is the mean of the members' probabilities.
         """
-        import torch
-
-        from algorithms.nodule_malignancy.model import Ensemble, read_ensemble
+        from algorithms.nodule_malignancy.model import read_ensemble
 
         ensemble = read_ensemble(model, device="cpu")
         patch = np.random.default_rng(0).random((3, 32, 32), dtype=np.float32)
-        single = [
-            Ensemble((network,), 2, torch.device("cpu")).likelihood(patch) for network in ensemble.networks
-        ]
+        single = [_alone(ensemble, index, tmp_path / str(index)).likelihood(patch) for index in (0, 1)]
 
         assert len(single) == 2
         assert ensemble.likelihood(patch) == pytest.approx(np.mean(single))

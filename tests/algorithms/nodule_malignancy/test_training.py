@@ -13,12 +13,9 @@ from algorithms.common.interruption import Interrupted
 from algorithms.common.member import Member
 from algorithms.nodule_malignancy.description import manifest
 from algorithms.nodule_malignancy.preprocessed import read_preprocessed
-from algorithms.nodule_malignancy.training import (
-    Training,
-    TrainingCases,
-    TrainingSettings,
-    network_arrays,
-)
+from algorithms.nodule_malignancy.schemes import TrainingCases, drawn_network, scheme_of
+from algorithms.nodule_malignancy.settings import OUTLINES, TrainingSettings
+from algorithms.nodule_malignancy.training import Training, network_arrays
 from reseed.contracts.errors import UserError
 from reseed.contracts.seeds import Seeds
 
@@ -45,11 +42,14 @@ def training(preprocessed):
         held_out = is_validation_case(
             Member(0, 3), [row.patient for row in cases.cases], labels.tolist(), rng=np.random.default_rng(4)
         )
+        sides = tuple(TrainingCases.chosen(cases.patches, labels, side) for side in (~held_out, held_out))
         return Training(
             settings,
             seeds,
-            training=TrainingCases(cases.patches[~held_out], labels[~held_out]),
-            validation=TrainingCases(cases.patches[held_out], labels[held_out]),
+            network=drawn_network(settings, OUTLINES, seed=seeds.weights),
+            scheme=scheme_of(settings, OUTLINES, *sides, device="cpu"),
+            training=sides[0],
+            validation=sides[1],
             device="cpu",
         )
 
