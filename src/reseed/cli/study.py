@@ -12,11 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reseed.cli.summary import print_summary
+from reseed.cli.summary import print_footprint, print_summary
 from reseed.contracts.job import JobKind, JobState
 from reseed.datasets import dataset_folder
 from reseed.orchestration.executors.executor import Executor
 from reseed.orchestration.explanation import explanation, named_job
+from reseed.orchestration.footprint.rates import site
+from reseed.orchestration.footprint.words import reproduction_line, site_lines
 from reseed.orchestration.ownership import hand_over
 from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.progress import StudyProgress
@@ -56,15 +58,31 @@ ProjectOption = Annotated[
     Path | None,
     typer.Option("--project", help="Folder with algorithms/ and evaluation/. Default: found."),
 ]
+CountryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--country",
+        envvar="RESEED_COUNTRY",
+        help="Whose electricity it is, ISO 3166-1 (NLD). Default: the price table's, else the world's mean.",
+    ),
+]
+RatesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rates", envvar="RESEED_RATES", help="A price table, for the footprint. Default: example prices."
+    ),
+]
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     study: StudyArgument,
     out: OutOption = None,
     executor: ExecutorOption = None,
     jobs: JobsOption = None,
     datasets: DataOption = None,
     project: ProjectOption = None,
+    country: CountryOption = None,
+    rates: RatesOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
 ) -> None:
     """
@@ -81,14 +99,23 @@ def run(
         reseed run studies/quickstart.yaml --dry-run
     """
     if dry_run:
-        plan(study, out=out, executor=executor, datasets=datasets, project=project)
+        plan(
+            study,
+            out=out,
+            executor=executor,
+            datasets=datasets,
+            project=project,
+            country=country,
+            rates=rates,
+        )
         return
     console = Console()
-    asked = StudyRequest(study, out, executor, datasets, project)
+    asked = StudyRequest(study, out, executor, datasets, project, country, rates)
     study_run, outcome = executed(console, asked, jobs)
     folder = study_run.folder
     if outcome.is_complete:
         print_summary(console, folder.comparisons)
+        print_footprint(console, folder)
         write_report(folder.path)
         hand_over(folder.path, like=study_run.context.project.root)
         console.print(f"\nreport: {_shown(folder.report)}", highlight=False, soft_wrap=True)
@@ -116,19 +143,21 @@ def train(
     _leave(console, study_run, outcome)
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     study: StudyArgument,
     out: OutOption = None,
     executor: ExecutorOption = None,
     datasets: DataOption = None,
     project: ProjectOption = None,
+    country: CountryOption = None,
+    rates: RatesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
     explain: Annotated[
         str | None, typer.Option(metavar="JOB", help="Why this job, by name or key, will run or will not.")
     ] = None,
 ) -> None:
     """
-    Print the jobs of a study and which of them are done; does nothing else.
+    Print the jobs of a study, which of them are done, and what it would cost; does nothing else.
 
     For example
 
@@ -138,7 +167,7 @@ def plan(
 
         reseed plan studies/quickstart.yaml --explain train/planes_2d/run-0/member-0
     """
-    asked = StudyRequest(study, out, executor, datasets, project)
+    asked = StudyRequest(study, out, executor, datasets, project, country, rates)
     study_run = study_run_of(Console(stderr=True), asked)
     planned = study_plan(study_run.inputs)
     if as_json:
@@ -148,6 +177,7 @@ def plan(
         lines = explanation(named_job(planned, explain), planned, study_run.folder)
     else:
         lines = plan_lines(planned, study_run.folder)
+        lines += [reproduction_line(study_run.estimate(planned)), *site_lines(study_run.site)]
     for line in lines:
         typer.echo(line)
 
@@ -180,6 +210,8 @@ class StudyRequest:
     executor: ExecutorChoice | None
     datasets: Path | None
     project: Path | None
+    country: str | None = None
+    rates: Path | None = None
 
 
 def executed(
@@ -216,6 +248,7 @@ def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
         dataset=dataset.resolve(),
         executor=own if chosen is ExecutorChoice.PROCESS else _docker_executor(),
         own_executor=own,
+        site=site(rates=asked.rates, country=asked.country),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from reseed.contracts.errors import InvalidDocument
+from reseed.contracts.footprint import ExpectedUse
 from reseed.contracts.model import Contract, Name
 from reseed.contracts.sockets import Socket
 
@@ -121,6 +122,9 @@ class AlgorithmManifest(Contract):
     preprocess: Resources = Resources()
     train: Resources = Resources()
     inference: Resources = Resources()
+    expected: dict[Stage, ExpectedUse] = Field(
+        default_factory=dict, description="What one job is known to take with the default settings."
+    )
 
     @model_validator(mode="after")
     def _profiles_are_valid(self) -> Self:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import Field, JsonValue
 
 from reseed.contracts.environment import ProgramEnvironment
+from reseed.contracts.footprint import Footprint
 from reseed.contracts.manifest import SettingValue
 from reseed.contracts.model import Contract, Sha256
 from reseed.contracts.seeds import Seeds, VariationSource
@@ -85,6 +86,9 @@ class RunRecord(Contract):
     weights_digest: Sha256 = Field(description="Over the weights of all members.")
     jobs: dict[str, Sha256] = Field(description="Keys of the jobs, by name.")
     hours: float = Field(description="Sum over the training jobs.")
+    footprint: Footprint | None = Field(
+        default=None, description="Of the run's own jobs, every attempt; null where nothing was recorded."
+    )
     environment: ProgramEnvironment | None = Field(
         default=None,
         description="Of the programs that trained, seen from inside; null when they did not say.",

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from reseed.contracts.design import Design, Levels
-from reseed.contracts.manifest import SettingValue
+from reseed.contracts.footprint import ExpectedUse
+from reseed.contracts.manifest import SettingValue, Stage
 from reseed.contracts.model import Contract, MetricKey, Name
 from reseed.contracts.seeds import DEFAULT_VARY, SeedStream, VariationSource
 
@@ -22,6 +23,9 @@ class MethodSpec(Contract):
     settings: dict[str, SettingValue] = Field(default_factory=dict)
     profile: str | None = Field(default=None, description="A named set of settings of the algorithm.")
     runs: int | None = Field(default=None, ge=1, description="When it differs from the study's.")
+    expected: dict[Stage, ExpectedUse] = Field(
+        default_factory=dict, description="What one job is known to take, where the manifest's is another."
+    )
 
 
 class CompareSpec(Contract):

@@ -22,6 +22,8 @@ from reseed.contracts.run import Hardware, MemberRecord, Program, RunRecord, Tra
 from reseed.contracts.training_report import ENVIRONMENT
 from reseed.documents.reading import json_document
 from reseed.orchestration.executors.executor import Programs
+from reseed.orchestration.footprint.rates import Site
+from reseed.orchestration.footprint.totals import run_footprint
 from reseed.orchestration.plan import PlanInputs, method_settings
 from reseed.orchestration.seeds import job_seeds
 from reseed.orchestration.slots import n_usable_cpus
@@ -72,6 +74,7 @@ def run_record(
     dataset: DatasetManifest,
     executor: Programs,
     around: Surroundings,
+    site: Site,
 ) -> RunRecord:
     """
     The record of one run.
@@ -84,8 +87,8 @@ def run_record(
         The jobs of the run: its trainings, prediction and score, all succeeded.
     records
         The state of the jobs, by key.
-    study, dataset, executor, around
-        Where the outputs are; what was learned from; what ran it; on what.
+    study, dataset, executor, around, site
+        Where the outputs are; what was learned from; what ran it; on what; at which prices.
     """
     training = [job for job in jobs if job.kind is JobKind.TRAIN]
     method, run = training[0].method or "", training[0].run or 0
@@ -117,6 +120,7 @@ def run_record(
         weights_digest=document_digest([member.weights for member in members]),
         jobs={job.name: job.key for job in jobs},
         hours=round(sum(member.hours for member in members), 6),
+        footprint=run_footprint(study, jobs, site),
         environment=environment,
         packages=around.packages,
         hardware=around.hardware,

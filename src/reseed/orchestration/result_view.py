@@ -11,6 +11,7 @@ from reseed.contracts.files import write_json_atomically
 from reseed.contracts.job import Job, JobKind, JobRecord, JobState
 from reseed.documents.reading import json_document
 from reseed.orchestration.executors.executor import Programs
+from reseed.orchestration.footprint.rates import Site
 from reseed.orchestration.plan import Plan, PlanInputs
 from reseed.orchestration.provenance import Surroundings, run_record
 from reseed.orchestration.results import reveal_run, show_comparison, show_run
@@ -29,6 +30,7 @@ class ResultView:
     inputs: PlanInputs
     plan: Plan
     around: Surroundings
+    site: Site
     listener: Listener
     jobs_of_run: dict[tuple[str, int], list[Job]] = field(init=False, default_factory=dict)
 
@@ -80,6 +82,7 @@ class ResultView:
             dataset=self.dataset,
             executor=self.executor,
             around=self.around,
+            site=self.site,
         )
         building = show_run(self.study, method=method, run=run, jobs=jobs)
         write_json_atomically(building / "run.json", record)

@@ -23,6 +23,11 @@ class JobFolder:
         return self.path / "job.json"
 
     @property
+    def footprint(self) -> Path:
+        """footprint.json: what its attempts used."""
+        return self.path / "footprint.json"
+
+    @property
     def output(self) -> Path:
         """The result, there as a whole once the job has succeeded."""
         return self.path / "output"
@@ -104,6 +109,11 @@ class StudyFolder:
     def report(self) -> Path:
         """report.html."""
         return self.path / "report.html"
+
+    @property
+    def footprint(self) -> Path:
+        """footprint.json: what the study used."""
+        return self.path / "footprint.json"
 
     @property
     def lock(self) -> Path:

@@ -18,6 +18,12 @@ from reseed.contracts.job import Job
 from reseed.datasets import read_dataset
 from reseed.orchestration.executors.executor import Executor
 from reseed.orchestration.executors.process import ProcessExecutor
+from reseed.orchestration.footprint.estimate import Declared, Estimate, estimate
+from reseed.orchestration.footprint.rates import Site
+from reseed.orchestration.footprint.rates import site as example_site
+from reseed.orchestration.footprint.recorder import FootprintRecorder
+from reseed.orchestration.footprint.totals import study_footprint
+from reseed.orchestration.footprint.words import reproduction_line
 from reseed.orchestration.plan import COMPARISON, Plan, PlanInputs, study_plan
 from reseed.orchestration.provenance import surroundings
 from reseed.orchestration.result_view import ResultView
@@ -45,6 +51,8 @@ class StudyRun:
     executor
         Runs the algorithms and the evaluation; the comparison is our own code and always a
         plain process.
+    site
+        Prices and electricity; example prices and the world's mean when not given.
     """
 
     context: StudyContext
@@ -52,6 +60,7 @@ class StudyRun:
     dataset: Path
     executor: Executor
     own_executor: Executor
+    site: Site = field(default_factory=example_site)
     manifest: DatasetManifest = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,8 +128,11 @@ class StudyRun:
                 inputs=inputs,
                 plan=whole,
                 around=around,
+                site=self.site,
                 listener=listener,
             )
+            gpu = around.hardware.gpus[0].partition(",")[0] if around.hardware.gpus else None
+            recorder = FootprintRecorder(self.folder, self.executor_for, self.site, gpu, view)
             runner = Runner(
                 plan=plan,
                 study=self.folder,
@@ -130,10 +142,39 @@ class StudyRun:
                     job, output, task=self.context.task, dataset=self.dataset
                 ),
                 slots=Slots(n_jobs or n_usable_cpus(), tuple(range(n_nvidia_gpus()))),
-                listener=view,
+                listener=recorder,
                 stop_requested=stop.is_set,
             )
-            return runner.run()
+            try:
+                return runner.run()
+            finally:
+                self._write_footprint(whole, recorder)
+
+    def estimate(self, plan: Plan) -> Estimate:
+        """What it takes to do every job of a plan once, from finished jobs and declared hours."""
+        return estimate(plan, self.folder, self.site, self._declared())
+
+    def _declared(self) -> Declared:
+        declared: Declared = {
+            (method, stage): expected
+            for method, name in self.context.algorithm_of.items()
+            for stage, expected in (
+                self.context.algorithms[name].manifest.expected | self.context.study.methods[method].expected
+            ).items()
+        }
+        return declared
+
+    def _write_footprint(self, plan: Plan, recorder: FootprintRecorder) -> None:
+        found = study_footprint(
+            self.context.study.study,
+            plan,
+            self.folder,
+            self.site,
+            measuring=recorder.close(),
+            reproduction=reproduction_line(self.estimate(plan)),
+        )
+        if found.n_recorded:
+            write_json_atomically(self.folder.footprint, found)
 
     def _claim(self) -> None:
         """Make the study folder ours, or refuse what is somebody else's."""

@@ -32,7 +32,13 @@ from reseed.reporting.run_tables import (
     varied_streams,
 )
 from reseed.reporting.study_records import RunKey, StudyRecords
-from reseed.reporting.surroundings import data_facts, machine_facts, making_facts, packages
+from reseed.reporting.surroundings import (
+    data_facts,
+    footprint_facts,
+    machine_facts,
+    making_facts,
+    packages,
+)
 from reseed.reporting.wording import (
     ADJUSTMENTS,
     INTERVAL_ENDINGS,
@@ -114,6 +120,7 @@ def report_page(comparisons: Comparisons, records: StudyRecords) -> str:
         programs=program_rows(records),
         data=data_facts(records),
         machine=machine_facts(records),
+        footprint=footprint_facts(records),
         packages=packages(records),
         making=making_facts(records, comparisons.study),
         scopes=_scope_meanings(),

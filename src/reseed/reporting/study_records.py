@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from reseed.contracts.footprint import StudyFootprint
 from reseed.contracts.metrics import Metrics
 from reseed.contracts.run import RunRecord
 from reseed.documents.reading import read_json
@@ -24,6 +25,11 @@ class StudyFiles:
     def comparisons(self) -> Path:
         """comparisons.json."""
         return self.path / "comparisons.json"
+
+    @property
+    def footprint(self) -> Path:
+        """footprint.json; older studies have none."""
+        return self.path / "footprint.json"
 
     @property
     def report(self) -> Path:
@@ -51,12 +57,15 @@ class StudyRecords:
         Runs that have a record but are not part of the comparison.
     scores
         By metric, the score of each run; None where it is undefined.
+    footprint
+        What the study used; None where that was not recorded.
     """
 
     records: tuple[RunRecord, ...]
     n_missing: int
     n_other: int
     scores: dict[str, dict[RunKey, float | None]]
+    footprint: StudyFootprint | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -89,7 +98,8 @@ def read_study_records(files: StudyFiles, comparisons: Comparisons) -> StudyReco
     order = _method_order(comparisons)
     ordered = sorted(chosen.values(), key=lambda record: (order.get(record.method, len(order)), record.run))
     n_missing = len(compared - {run_key(record) for record in ordered})
-    return StudyRecords(tuple(ordered), n_missing, len(records) - len(chosen), scores)
+    footprint = read_json(files.footprint, StudyFootprint) if files.footprint.is_file() else None
+    return StudyRecords(tuple(ordered), n_missing, len(records) - len(chosen), scores, footprint)
 
 
 def run_key(record: RunRecord) -> RunKey:

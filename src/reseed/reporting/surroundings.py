@@ -51,6 +51,25 @@ def machine_facts(records: StudyRecords) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
+def footprint_facts(records: StudyRecords) -> tuple[Fact, ...]:
+    """Time, energy, CO2 and cost, and by which prices and measurements; empty where none was recorded."""
+    found = records.footprint
+    if found is None:
+        return ()
+    kinds = [Fact(f"of it, {kind}", part.words) for kind, part in found.by_kind.items()]
+    facts = [
+        Fact("in all", found.words),
+        *kinds,
+        Fact("reproduction", found.reproduction),
+        Fact("prices", f"{found.rates.title}, {found.rates.date}: {found.rates.source}"),
+        Fact("electricity", f"{found.grid.g_per_kwh:g} g CO2 a kWh: {found.grid.source}"),
+    ]
+    if found.measuring is not None:
+        how = f"processor {found.measuring.cpu}; graphics {found.measuring.gpu}; memory {found.measuring.ram}"
+        facts.append(Fact("measured by", f"{found.measuring.tool}: {how}"))
+    return tuple(facts)
+
+
 def packages(records: StudyRecords) -> tuple[Fact, ...]:
     """Versions of the Python packages, by name."""
     names = sorted({name for record in records.records for name in record.packages}, key=str.casefold)

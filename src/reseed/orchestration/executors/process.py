@@ -23,6 +23,7 @@ from reseed.contracts.containers import ROOT_VARIABLE
 from reseed.contracts.digests import digest_by_file, document_digest
 from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.job import Attempt
+from reseed.orchestration.executors.cpu_time import CpuTimes
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
 from reseed.orchestration.executors.memory import MemorySamples
 from reseed.orchestration.plan import COMPARISON, EVALUATION
@@ -50,6 +51,7 @@ class ProcessExecutor:
         self._algorithms = algorithms
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._memory = MemorySamples()
+        self._cpu_times = CpuTimes()
 
     def code_digest(self, role: str) -> str:
         """Digest over the role's source files and the versions of what they import."""
@@ -84,6 +86,8 @@ class ProcessExecutor:
         environment = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
         environment |= job_environment(launch, root=root)
         environment |= {ROOT_VARIABLE: root, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        # GPUs are counted as the driver counts them, whose energy counters go by that number
+        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu) for gpu in launch.gpus)
         return command, environment, folder
 
@@ -93,7 +97,7 @@ class ProcessExecutor:
         child = self._children.get(pid)
         if child is None:
             return self.reconcile(attempt, folder)
-        if child.poll() is None:
+        if not self._cpu_times.has_ended(child):
             self._memory.sample(pid)
             return ProgramStatus(ProgramState.RUNNING)
         del self._children[pid]
@@ -120,6 +124,13 @@ class ProcessExecutor:
 
     def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
         """Nothing is left of a process once it is reaped."""
+
+    def cpu_seconds(self, attempt: Attempt, folder: AttemptFolder) -> float | None:
+        """CPU time of the program's tree so far, or in all when it was a child of ours."""
+        pid = int(attempt.handle.get("pid", 0))
+        if pid in self._children or _process(attempt, folder) is not None or self._cpu_times.saw_end_of(pid):
+            return self._cpu_times.seconds(pid)
+        return None
 
     def _command(self, launch: Launch) -> tuple[list[str], Path]:
         role = launch.job.role

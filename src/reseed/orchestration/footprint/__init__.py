@@ -1,0 +1,1 @@
+"""Time, energy, CO2 and cost of a study: measured while it runs, estimated before."""
