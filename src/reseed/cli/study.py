@@ -13,8 +13,10 @@ import typer
 from rich.console import Console
 
 from reseed.cli.summary import print_footprint, print_summary
+from reseed.contracts.errors import UserError
 from reseed.contracts.job import JobKind, JobState
 from reseed.datasets import dataset_folder
+from reseed.orchestration.collection import is_collection
 from reseed.orchestration.executors.executor import Executor
 from reseed.orchestration.explanation import explanation, named_job
 from reseed.orchestration.footprint.rates import site
@@ -25,7 +27,7 @@ from reseed.orchestration.progress import StudyProgress
 from reseed.orchestration.runner import Outcome
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.orchestration.state import job_record
-from reseed.orchestration.study_file import read_study
+from reseed.orchestration.study_file import StudyContext, read_study
 from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.study_run import StudyRun, process_executor
 from reseed.reporting import write_report
@@ -111,15 +113,27 @@ def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
         return
     console = Console()
     asked = StudyRequest(study, out, executor, datasets, project, country, rates)
+    if is_collection(study):
+        from reseed.cli.collection import run_collection  # noqa: PLC0415 (it imports this module)
+
+        run_collection(asked, jobs)
+        return
     study_run, outcome = executed(console, asked, jobs)
-    folder = study_run.folder
-    if outcome.is_complete:
-        print_summary(console, folder.comparisons)
-        print_footprint(console, folder)
-        write_report(folder.path)
-        hand_over(folder.path, like=study_run.context.project.root)
-        console.print(f"\nreport: {_shown(folder.report)}", highlight=False, soft_wrap=True)
+    finished(console, study_run, outcome)
     _leave(console, study_run, outcome)
+
+
+def finished(console: Console, study_run: StudyRun, outcome: Outcome) -> bool:
+    """Show and report a study that is complete; False when it is not."""
+    if not outcome.is_complete:
+        return False
+    folder = study_run.folder
+    print_summary(console, folder.comparisons)
+    print_footprint(console, folder)
+    write_report(folder.path)
+    hand_over(folder.path, like=study_run.context.project.root)
+    console.print(f"\nreport: {_shown(folder.report)}", highlight=False, soft_wrap=True)
+    return True
 
 
 def train(
@@ -139,6 +153,11 @@ def train(
     """
     console = Console()
     asked = StudyRequest(study, out, executor, datasets, project)
+    if is_collection(study):
+        from reseed.cli.collection import run_collection  # noqa: PLC0415 (it imports this module)
+
+        run_collection(asked, jobs, trains_only=True)
+        return
     study_run, outcome = executed(console, asked, jobs, part=Plan.trainings)
     _leave(console, study_run, outcome)
 
@@ -168,6 +187,13 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
         reseed plan studies/quickstart.yaml --explain train/planes_2d/run-0/member-0
     """
     asked = StudyRequest(study, out, executor, datasets, project, country, rates)
+    if is_collection(study):
+        from reseed.cli.collection import plan_collection  # noqa: PLC0415 (it imports this module)
+
+        if explain is not None:
+            raise UserError("--explain is of one study; name its own file in the collection's folder")
+        plan_collection(asked, as_json=as_json)
+        return
     study_run = study_run_of(Console(stderr=True), asked)
     planned = study_plan(study_run.inputs)
     if as_json:
@@ -232,6 +258,10 @@ def executed(
 
 def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
     context = read_study(asked.study, project=asked.project)
+    return study_run_for(console, asked, context, asked.out or Path.cwd() / context.study.study)
+
+
+def study_run_for(console: Console, asked: StudyRequest, context: StudyContext, out: Path) -> StudyRun:
     datasets = asked.datasets or context.project.root / "datasets"
     dataset = dataset_folder(
         context.study.dataset,
@@ -244,7 +274,7 @@ def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
     chosen = asked.executor or ExecutorChoice(context.study.executor)
     return StudyRun(
         context=context,
-        folder=StudyFolder((asked.out or Path.cwd() / context.study.study).resolve()),
+        folder=StudyFolder(out.resolve()),
         dataset=dataset.resolve(),
         executor=own if chosen is ExecutorChoice.PROCESS else _docker_executor(),
         own_executor=own,

@@ -41,11 +41,14 @@ _TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
 class InputFolder(Contract):
-    """A folder that a job reads: of the dataset, or of an earlier job's output."""
+    """A folder that a job reads: of the dataset, of an earlier job's output, or with a given file."""
 
     target: str = Field(description="Absolute path inside the container.")
     job: Sha256 | None = Field(default=None, description="Key of the earlier job; None for the dataset.")
     path: str = Field(default="", description="Below the dataset folder, or below the job's output.")
+    file: Sha256 | None = Field(
+        default=None, description="Digest of a file kept with the study, which is the folder's only one."
+    )
 
 
 class OutputFolder(Contract):

@@ -110,6 +110,10 @@ class AlgorithmManifest(Contract):
     task: Name
     licence: str
     publication: Publication | None = None
+    trains_with: Name | None = Field(
+        default=None,
+        description="Another algorithm whose preprocessing and trainings serve this one too, as they are.",
+    )
     inputs: tuple[Socket, ...] = Field(min_length=1)
     outputs: tuple[Socket, ...] = Field(min_length=1)
     further_tasks: tuple[TaskSockets, ...] = Field(

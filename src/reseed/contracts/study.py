@@ -23,6 +23,11 @@ class MethodSpec(Contract):
     settings: dict[str, SettingValue] = Field(default_factory=dict)
     profile: str | None = Field(default=None, description="A named set of settings of the algorithm.")
     runs: int | None = Field(default=None, ge=1, description="When it differs from the study's.")
+    initial_weights: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A file of weights that every training starts from, by its path from the study file.",
+    )
     expected: dict[Stage, ExpectedUse] = Field(
         default_factory=dict, description="What one job is known to take, where the manifest's is another."
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
@@ -24,6 +25,9 @@ EVALUATION = "evaluation"
 COMPARISON = "comparison"
 TASK_CONFIG = "task.yaml"
 COMPARE_CONFIG = "compare.json"
+INITIAL_WEIGHTS = "initial_weights"
+"""The setting with the name of the file, and the channel with the file."""
+INITIAL_WEIGHTS_TARGET = f"/opt/ml/input/data/{INITIAL_WEIGHTS}"
 
 KEY_FIELDS = (
     "kind",
@@ -40,6 +44,14 @@ KEY_FIELDS = (
 
 
 @dataclass(frozen=True)
+class GivenFile:
+    """A file that a study names, by its path on this machine and by its digest."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class PlanInputs:
     """
     All that decides a plan.
@@ -49,13 +61,15 @@ class PlanInputs:
     study, task
         As read from their files.
     manifests
-        By algorithm name.
+        By algorithm name; also of algorithms that only train for another.
     algorithm_of
         Algorithm name by method.
     dataset_digest
         Of a folder of the dataset: `training`, `test/cases`, `test/reference`.
     code_digest
         Of the program of a role: an algorithm's name, `evaluation` or `comparison`.
+    initial_weights
+        What the trainings of a method start from, by method; of the others nothing.
     """
 
     study: Study
@@ -64,6 +78,16 @@ class PlanInputs:
     algorithm_of: dict[str, str]
     dataset_digest: Callable[[str], str]
     code_digest: Callable[[str], str]
+    initial_weights: Mapping[str, GivenFile] = field(default_factory=dict)
+
+    def manifest(self, method: str) -> AlgorithmManifest:
+        """Of the algorithm that predicts."""
+        return self.manifests[self.algorithm_of[method]]
+
+    def training_manifest(self, method: str) -> AlgorithmManifest:
+        """Of the algorithm that preprocesses and trains, which can be another one."""
+        own = self.manifest(method)
+        return own if own.trains_with is None else self.manifests[own.trains_with]
 
 
 @dataclass(frozen=True)
@@ -98,10 +122,24 @@ Settings = dict[str, SettingValue]
 
 def method_settings(inputs: PlanInputs, method: str, *, stage: Stage | None = None) -> Settings:
     """Every setting of a method, the profile's and the algorithm's defaults made explicit."""
+    own, trainer = inputs.manifest(method), inputs.training_manifest(method)
+    if stage == "inference" or trainer is own:
+        return _resolved(inputs, method, own, stage)
+    trained = _resolved(inputs, method, trainer, stage)
+    return trained if stage is not None else {**trained, **_resolved(inputs, method, own, stage)}
+
+
+def _resolved(inputs: PlanInputs, method: str, manifest: AlgorithmManifest, stage: Stage | None) -> Settings:
     spec = inputs.study.methods[method]
-    manifest = inputs.manifests[inputs.algorithm_of[method]]
-    profile = manifest.profiles[spec.profile] if spec.profile else {}
-    return manifest.resolved_settings({**profile, **spec.settings}, stage=stage)
+    profile = manifest.profiles.get(spec.profile, {}) if spec.profile else {}
+    given = spec.settings
+    if inputs.manifest(method) is not inputs.training_manifest(method):
+        # a setting is for whichever of the two knows it; the study's file was checked for that
+        given = {key: value for key, value in given.items() if key in manifest.hyperparameters}
+    weights = inputs.initial_weights.get(method)
+    if weights is not None and INITIAL_WEIGHTS in manifest.hyperparameters:
+        given = {**given, INITIAL_WEIGHTS: weights.path.name}
+    return manifest.resolved_settings({**profile, **given}, stage=stage)
 
 
 def study_plan(inputs: PlanInputs) -> Plan:
@@ -127,7 +165,7 @@ def study_plan(inputs: PlanInputs) -> Plan:
 
 
 def _preprocess_job(inputs: PlanInputs, method: str) -> Job:
-    manifest = inputs.manifests[inputs.algorithm_of[method]]
+    manifest = inputs.training_manifest(method)
     return _keyed(
         name=f"preprocess/{method}",
         kind=JobKind.PREPROCESS,
@@ -144,7 +182,9 @@ def _preprocess_job(inputs: PlanInputs, method: str) -> Job:
 
 
 def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, preprocess: Job) -> Job:
-    manifest = inputs.manifests[inputs.algorithm_of[method]]
+    manifest = inputs.training_manifest(method)
+    weights = inputs.initial_weights.get(method)
+    given = () if weights is None else (InputFolder(target=INITIAL_WEIGHTS_TARGET, file=weights.sha256),)
     seeds = job_seeds(inputs.study, method=method, run=run, member=member)
     repetition = inputs.study.repetition(run)
     return _keyed(
@@ -164,7 +204,7 @@ def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, prepro
             # a job of its own, and none but the first has the key of the plain run
             **({REPETITION_VARIABLE: str(repetition)} if repetition else {}),
         },
-        inputs=(InputFolder(target="/opt/ml/input/data/preprocessed", job=preprocess.key),),
+        inputs=(InputFolder(target="/opt/ml/input/data/preprocessed", job=preprocess.key), *given),
         outputs=(
             OutputFolder(target="/opt/ml/model", name="model"),
             OutputFolder(target="/opt/ml/output/data", name="data"),
@@ -176,7 +216,7 @@ def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, prepro
 
 
 def _predict_job(inputs: PlanInputs, *, method: str, run: int, members: list[Job]) -> Job:
-    manifest = inputs.manifests[inputs.algorithm_of[method]]
+    manifest = inputs.manifest(method)
     return _keyed(
         name=f"predict/{method}/run-{run}",
         kind=JobKind.PREDICT,
@@ -262,4 +302,7 @@ def _keyed(**fields: object) -> Job:
     """A job with its key: the digest of all that decides its result, and of nothing else."""
     unkeyed = Job.model_validate({"key": "0" * 64, **fields})
     deciding = unkeyed.model_dump(mode="json", include=set(KEY_FIELDS))
+    for folder in deciding["inputs"]:
+        if folder["file"] is None:
+            del folder["file"]  # younger than the keys of studies that are done
     return unkeyed.model_copy(update={"key": document_digest(deciding)})

@@ -93,7 +93,7 @@ def run_record(
     training = [job for job in jobs if job.kind is JobKind.TRAIN]
     method, run = training[0].method or "", training[0].run or 0
     members = tuple(_member(inputs, job, records[job.key], study) for job in training)
-    manifest = inputs.manifests[inputs.algorithm_of[method]]
+    manifest = inputs.manifest(method)
     members, environment = with_shared_environment(members, executor.name)
     return RunRecord(
         study=inputs.study.study,

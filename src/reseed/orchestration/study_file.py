@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from reseed.contracts.digests import file_digest
 from reseed.contracts.errors import InvalidDocument, UserError
 from reseed.contracts.study import Study
 from reseed.contracts.task import Task
 from reseed.documents.places import place_in
 from reseed.documents.reading import read_yaml
+from reseed.orchestration.plan import INITIAL_WEIGHTS, GivenFile
 from reseed.orchestration.project import Algorithm, Project
 from reseed.scoring.tasks import read_task
 
@@ -24,6 +26,7 @@ class StudyContext:
     task: Task
     algorithms: dict[str, Algorithm]
     algorithm_of: dict[str, str]
+    initial_weights: dict[str, GivenFile] = field(default_factory=dict)
 
 
 def read_study(path: Path, *, project: Path | None = None) -> StudyContext:
@@ -45,7 +48,27 @@ def read_study(path: Path, *, project: Path | None = None) -> StudyContext:
     UserError
         When a file or a folder that it names is not there.
     """
-    study = read_yaml(path, Study)
+    return study_context(path, read_yaml(path, Study), project=project)
+
+
+def study_context(path: Path, study: Study, *, project: Path | None = None) -> StudyContext:
+    """
+    A study with everything it names.
+
+    Parameters
+    ----------
+    path
+        The file that the study is from, for places and relative paths.
+    study
+        As read.
+    project
+        As of `read_study`.
+
+    Raises
+    ------
+    InvalidDocument, UserError
+        As `read_study`.
+    """
     home = Project(project) if project else Project.around(path.parent, Path.cwd())
     try:
         task = read_task(study.task, home.tasks)
@@ -55,12 +78,12 @@ def read_study(path: Path, *, project: Path | None = None) -> StudyContext:
         raise InvalidDocument(f"{place_in(path, ('task',))}: task: {error}") from None
     algorithms, algorithm_of = _algorithms(path, study, home)
     mistakes = [
-        *_method_mistakes(path, study, {name: algorithms[algorithm_of[name]] for name in study.methods}),
+        *_method_mistakes(path, study, algorithms, algorithm_of),
         *_compare_mistakes(path, study, task),
     ]
     if mistakes:
         raise InvalidDocument(*mistakes)
-    return StudyContext(path, study, home, task, algorithms, algorithm_of)
+    return StudyContext(path, study, home, task, algorithms, algorithm_of, _initial_weights(path, study))
 
 
 def _algorithms(path: Path, study: Study, project: Project) -> tuple[dict[str, Algorithm], dict[str, str]]:
@@ -83,21 +106,51 @@ def _algorithms(path: Path, study: Study, project: Project) -> tuple[dict[str, A
             made_for = " and ".join(map(repr, found.manifest.tasks))
             mistakes.append(f"{place}: {found.name} is made for {made_for}, not for {study.task!r}")
         algorithm_of[method] = found.name
+        if found.manifest.trains_with is not None:
+            trainer = project.algorithm(found.manifest.trains_with)
+            algorithms.setdefault(trainer.name, trainer)
     if mistakes:
         raise InvalidDocument(*mistakes)
     return algorithms, algorithm_of
 
 
-def _method_mistakes(path: Path, study: Study, algorithm_by_method: dict[str, Algorithm]) -> list[str]:
+def _initial_weights(path: Path, study: Study) -> dict[str, GivenFile]:
+    found: dict[str, GivenFile] = {}
     mistakes = []
     for method, spec in study.methods.items():
-        manifest = algorithm_by_method[method].manifest
-        if spec.profile is not None and spec.profile not in manifest.profiles:
+        if spec.initial_weights is None:
+            continue
+        file = (path.parent / spec.initial_weights).resolve()
+        if file.is_file():
+            found[method] = GivenFile(file, file_digest(file))
+        else:
+            place = place_in(path, ("methods", method, INITIAL_WEIGHTS))
+            mistakes.append(f"{place}: methods.{method}.{INITIAL_WEIGHTS}: no file {file}")
+    if mistakes:
+        raise InvalidDocument(*mistakes)
+    return found
+
+
+def _method_mistakes(
+    path: Path, study: Study, algorithms: dict[str, Algorithm], algorithm_of: dict[str, str]
+) -> list[str]:
+    mistakes = []
+    for method, spec in study.methods.items():
+        manifest = algorithms[algorithm_of[method]].manifest
+        trainer = algorithms[manifest.trains_with or manifest.algorithm].manifest
+        if spec.initial_weights is not None and INITIAL_WEIGHTS not in trainer.hyperparameters:
+            place = place_in(path, ("methods", method, INITIAL_WEIGHTS))
+            rule = f"{trainer.algorithm} has no setting {INITIAL_WEIGHTS!r}: it always starts at random"
+            mistakes.append(f"{place}: methods.{method}.{INITIAL_WEIGHTS}: {rule}")
+        if spec.profile is not None and spec.profile not in {*manifest.profiles, *trainer.profiles}:
             place = place_in(path, ("methods", method, "profile"))
             known = ", ".join(sorted(manifest.profiles)) or "none"
             rule = f"{manifest.algorithm} has no profile {spec.profile!r}; it has {known}"
             mistakes.append(f"{place}: methods.{method}.profile: {rule}")
-        for key, mistake in manifest.setting_mistakes(spec.settings).items():
+        own = {key: value for key, value in spec.settings.items() if key in manifest.hyperparameters}
+        rest = {key: value for key, value in spec.settings.items() if key not in own}
+        found = manifest.setting_mistakes(own) | trainer.setting_mistakes(rest)
+        for key, mistake in found.items():
             place = place_in(path, ("methods", method, "settings", key))
             mistakes.append(f"{place}: methods.{method}.settings: {mistake}")
     return mistakes

@@ -125,6 +125,10 @@ class StudyFolder:
         """One folder per job key."""
         return self.path / "jobs"
 
+    def given_file(self, sha256: str) -> Path:
+        """files/<digest>/: the folder of one file that a person gave, kept so that the study is whole."""
+        return self.path / "files" / sha256
+
     def job(self, key: str) -> JobFolder:
         """The folder of a job."""
         return JobFolder(self.jobs / key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -81,6 +82,7 @@ class StudyRun:
             algorithm_of=context.algorithm_of,
             dataset_digest=lambda folder: self.manifest.digest(f"{folder}/"),
             code_digest=_remembered(self._code_digest),
+            initial_weights=context.initial_weights,
         )
 
     def executor_for(self, job: Job) -> Executor:
@@ -186,6 +188,13 @@ class StudyRun:
         content = self.context.path.read_bytes()
         if not folder.study.is_file() or folder.study.read_bytes() != content:
             write_bytes_atomically(folder.study, content)
+        for given in self.context.initial_weights.values():
+            kept = folder.given_file(given.sha256) / given.path.name
+            if not kept.is_file():
+                content = given.path.read_bytes()
+                if hashlib.sha256(content).hexdigest() != given.sha256:
+                    raise UserError(f"{given.path}: has changed while the study was read; try again")
+                write_bytes_atomically(kept, content)
 
 
 def process_executor(context: StudyContext) -> ProcessExecutor:

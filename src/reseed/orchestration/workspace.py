@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reseed.contracts.errors import JobFailed
 from reseed.contracts.files import sync_folder
-from reseed.contracts.job import Job
+from reseed.contracts.job import InputFolder, Job
 from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
 
 CONFIG_TARGET = "/opt/ml/input/config"
@@ -52,8 +52,7 @@ def prepared_launch(
     _write_config(job, attempt)
     mounts = [Mount(attempt.config, CONFIG_TARGET), Mount(attempt.scratch, SCRATCH_TARGET, writable=True)]
     for needed in job.inputs:
-        source = dataset if needed.job is None else study.job(needed.job).output
-        mounts.append(Mount(source / needed.path, needed.target))
+        mounts.append(Mount(_source(needed, study, dataset) / needed.path, needed.target))
     for made in job.outputs:
         path = attempt.output / made.name
         path.mkdir(exist_ok=True)
@@ -63,6 +62,12 @@ def prepared_launch(
         mounts.append(Mount(folder.checkpoints, CHECKPOINTS_TARGET, writable=True))
     mounts.sort(key=lambda mount: mount.target)
     return Launch(job, number, attempt, tuple(mounts), gpus)
+
+
+def _source(needed: InputFolder, study: StudyFolder, dataset: Path) -> Path:
+    if needed.file is not None:
+        return study.given_file(needed.file)
+    return dataset if needed.job is None else study.job(needed.job).output
 
 
 def job_environment(launch: Launch, *, root: str = "") -> dict[str, str]:

@@ -1,0 +1,163 @@
+"""`reseed run` and `plan` of a collection: several studies in one file, equal jobs done once."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from reseed.cli.study import EXIT_INCOMPLETE, EXIT_INTERRUPTED, StudyRequest, finished, study_run_for
+from reseed.contracts.dataset import DATASET_MANIFEST, DatasetManifest
+from reseed.contracts.errors import InvalidDataset
+from reseed.contracts.job import JobKind, JobState
+from reseed.datasets import KNOWN_DATASETS, read_dataset
+from reseed.orchestration.collection import (
+    CollectionContext,
+    CollectionFolder,
+    SharedPlan,
+    provisional_inputs,
+    read_collection,
+    shared_plan,
+)
+from reseed.orchestration.plan import Plan
+from reseed.orchestration.progress import StudyProgress
+from reseed.orchestration.slots import n_usable_cpus
+from reseed.orchestration.state import exclusive, job_record
+from reseed.orchestration.study_file import StudyContext
+from reseed.orchestration.study_run import process_executor
+
+
+def run_collection(asked: StudyRequest, n_jobs: int | None, *, trains_only: bool = False) -> None:
+    """Take every study of a collection to its end, one after the other, shared jobs once."""
+    console = Console()
+    context = read_collection(asked.study, project=asked.project)
+    folder = collection_folder(context, asked)
+    missing = [line for study in context.studies for line in dataset_lines(study, context, asked)]
+    if missing:
+        raise InvalidDataset("\n".join(missing))
+    folder.claim(context)
+    n_incomplete = 0
+    with exclusive(folder.lock_folder):
+        for read in context.studies:
+            study = folder.prepared(read)
+            console.print(f"\n{study.study.study}", style="bold", highlight=False)
+            study_run = study_run_for(console, asked, study, folder.study(study.study.study).path)
+            progress = StudyProgress(console, n_side_by_side=n_jobs or n_usable_cpus())
+            try:
+                outcome = study_run.run(progress, n_jobs=n_jobs, part=_trainings if trains_only else _whole)
+            finally:
+                progress.close()
+            if outcome.interrupted:
+                console.print("interrupted; the same command goes on from here", highlight=False)
+                raise typer.Exit(EXIT_INTERRUPTED)
+            is_done = outcome.is_complete if trains_only else finished(console, study_run, outcome)
+            n_incomplete += not is_done
+    if n_incomplete:
+        n_studies = len(context.studies)
+        console.print(f"{n_incomplete} of {n_studies} studies are not complete", style="red", highlight=False)
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def plan_collection(asked: StudyRequest, *, as_json: bool) -> None:
+    """Print what a collection would do; datasets need not be there, and no engine."""
+    context = read_collection(asked.study, project=asked.project)
+    plan = planned(context, asked)
+    if as_json:
+        typer.echo(json.dumps([job.model_dump(mode="json") for job in plan.jobs], indent=1))
+        return
+    for line in collection_lines(context, plan, asked):
+        typer.echo(line)
+
+
+def planned(context: CollectionContext, asked: StudyRequest) -> SharedPlan:
+    """The plan as processes would do it, with the digests of the datasets that are here."""
+    inputs = {}
+    for study in context.studies:
+        code_digest = functools.cache(process_executor(study).code_digest)
+        provisional = provisional_inputs(study, code_digest)
+        dataset = kept_dataset(study, asked)
+        inputs[study.study.study] = (
+            provisional
+            if dataset is None
+            else replace(provisional, dataset_digest=_folder_digest(read_dataset(dataset)))
+        )
+    return shared_plan(inputs)
+
+
+def _whole(plan: Plan) -> Plan:
+    return plan
+
+
+def _trainings(plan: Plan) -> Plan:
+    return plan.trainings()
+
+
+def _folder_digest(manifest: DatasetManifest) -> Callable[[str], str]:
+    return lambda folder: manifest.digest(f"{folder}/")
+
+
+def collection_lines(context: CollectionContext, plan: SharedPlan, asked: StudyRequest) -> list[str]:
+    """A line of counts, a line for each study, and what data are still to be brought."""
+    folder = collection_folder(context, asked)
+    jobs = plan.jobs
+    n_done = sum(job_record(folder.lock_folder, job).state is JobState.SUCCEEDED for job in jobs)
+    counts = {kind: sum(job.kind is kind for job in jobs) for kind in JobKind}
+    title = f": {context.collection.title}" if context.collection.title else ""
+    lines = [
+        f"{context.collection.collection}{title}",
+        f"{len(jobs)} jobs, {n_done} done: "
+        + ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count),
+    ]
+    width = max(len(name) for name in plan.plans)
+    for study in context.studies:
+        lines.append(f"  {study.study.study:{width}}  {study_line(study, plan)}")
+    missing = [line for study in context.studies for line in dataset_lines(study, context, asked)]
+    if missing:
+        lines += ["", "not here, so that keys of jobs are provisional:", *(f"  {line}" for line in missing)]
+    return lines
+
+
+def study_line(study: StudyContext, plan: SharedPlan) -> str:
+    """How often which methods are trained, and what another study does already."""
+    name = study.study.study
+    runs = " + ".join(f"{study.study.n_runs(method)} runs of {method}" for method in study.study.methods)
+    n_trainings = len(plan.own[name].of_kind(JobKind.TRAIN).jobs)
+    n_shared = plan.n_shared(name, JobKind.TRAIN)
+    words = f"{runs}, {study.study.members} members each: {n_trainings} trainings"
+    return f"{words}, {n_shared} more shared with a study above" if n_shared else words
+
+
+def dataset_lines(study: StudyContext, context: CollectionContext, asked: StudyRequest) -> list[str]:
+    """What has to be brought for a study; empty when its dataset is here or can be built."""
+    name = study.study.dataset
+    if kept_dataset(study, asked) is not None or name in KNOWN_DATASETS:
+        return []
+    what = context.collection.datasets.get(name, "")
+    described = f" ({what})" if what else ""
+    place = _datasets(study, asked) / name
+    return [
+        f"study {study.study.study}: dataset {name}{described}: make it with "
+        f"`reseed data convert SOURCE --task {study.study.task} --out {place}`"
+    ]
+
+
+def kept_dataset(study: StudyContext, asked: StudyRequest) -> Path | None:
+    """The folder of a study's dataset, if it is here."""
+    for folder in (_datasets(study, asked) / study.study.dataset, Path(study.study.dataset)):
+        if (folder / DATASET_MANIFEST).is_file():
+            return folder
+    return None
+
+
+def collection_folder(context: CollectionContext, asked: StudyRequest) -> CollectionFolder:
+    """COLLECTION_DIR."""
+    return CollectionFolder((asked.out or Path.cwd() / context.collection.collection).resolve())
+
+
+def _datasets(study: StudyContext, asked: StudyRequest) -> Path:
+    return asked.datasets or study.project.root / "datasets"
