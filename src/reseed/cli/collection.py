@@ -14,6 +14,7 @@ from rich.console import Console
 from reseed.cli.study import EXIT_INCOMPLETE, EXIT_INTERRUPTED, StudyRequest, finished, study_run_for
 from reseed.contracts.dataset import DATASET_MANIFEST, DatasetManifest
 from reseed.contracts.errors import InvalidDataset
+from reseed.contracts.footprint import amount_text
 from reseed.contracts.job import JobKind, JobState
 from reseed.datasets import KNOWN_DATASETS, read_dataset
 from reseed.orchestration.collection import (
@@ -24,12 +25,15 @@ from reseed.orchestration.collection import (
     read_collection,
     shared_plan,
 )
+from reseed.orchestration.footprint.estimate import Estimate, estimate, summed
+from reseed.orchestration.footprint.rates import site
+from reseed.orchestration.footprint.words import reproduction_line, site_lines
 from reseed.orchestration.plan import Plan
 from reseed.orchestration.progress import StudyProgress
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.orchestration.state import exclusive, job_record
 from reseed.orchestration.study_file import StudyContext
-from reseed.orchestration.study_run import process_executor
+from reseed.orchestration.study_run import declared_uses, process_executor
 
 
 def run_collection(asked: StudyRequest, n_jobs: int | None, *, trains_only: bool = False) -> None:
@@ -113,13 +117,24 @@ def collection_lines(context: CollectionContext, plan: SharedPlan, asked: StudyR
         f"{len(jobs)} jobs, {n_done} done: "
         + ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count),
     ]
+    at = site(rates=asked.rates, country=asked.country)
+    estimates = []
     width = max(len(name) for name in plan.plans)
     for study in context.studies:
-        lines.append(f"  {study.study.study:{width}}  {study_line(study, plan)}")
+        name = study.study.study
+        found = estimate(plan.own[name], folder.study(name), at, declared_uses(study))
+        estimates.append(found)
+        lines.append(f"  {name:{width}}  {study_line(study, plan)}{_hours(found)}")
+    lines += [reproduction_line(summed(at, estimates)), *site_lines(at)]
     missing = [line for study in context.studies for line in dataset_lines(study, context, asked)]
     if missing:
         lines += ["", "not here, so that keys of jobs are provisional:", *(f"  {line}" for line in missing)]
     return lines
+
+
+def _hours(found: Estimate) -> str:
+    hours = found.footprint.use.gpu_hours
+    return f", {amount_text(hours)} GPU hours" if hours else ""
 
 
 def study_line(study: StudyContext, plan: SharedPlan) -> str:

@@ -15,7 +15,9 @@ from types import FrameType
 from reseed.contracts.dataset import DatasetManifest
 from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_bytes_atomically, write_json_atomically
+from reseed.contracts.footprint import ExpectedUse
 from reseed.contracts.job import Job
+from reseed.contracts.manifest import Stage
 from reseed.datasets import read_dataset
 from reseed.orchestration.executors.executor import Executor
 from reseed.orchestration.executors.process import ProcessExecutor
@@ -154,17 +156,7 @@ class StudyRun:
 
     def estimate(self, plan: Plan) -> Estimate:
         """What it takes to do every job of a plan once, from finished jobs and declared hours."""
-        return estimate(plan, self.folder, self.site, self._declared())
-
-    def _declared(self) -> Declared:
-        declared: Declared = {
-            (method, stage): expected
-            for method, name in self.context.algorithm_of.items()
-            for stage, expected in (
-                self.context.algorithms[name].manifest.expected | self.context.study.methods[method].expected
-            ).items()
-        }
-        return declared
+        return estimate(plan, self.folder, self.site, declared_uses(self.context))
 
     def _write_footprint(self, plan: Plan, recorder: FootprintRecorder) -> None:
         found = study_footprint(
@@ -195,6 +187,19 @@ class StudyRun:
                 if hashlib.sha256(content).hexdigest() != given.sha256:
                     raise UserError(f"{given.path}: has changed while the study was read; try again")
                 write_bytes_atomically(kept, content)
+
+
+def declared_uses(context: StudyContext) -> Declared:
+    """Hours that a study file or, where it says nothing, a manifest declares; of trainings the trainer's."""
+    declared: dict[tuple[str, Stage], ExpectedUse] = {}
+    for method, name in context.algorithm_of.items():
+        own = context.algorithms[name].manifest
+        trainer = context.algorithms[own.trains_with or name].manifest
+        for stage, expected in (
+            trainer.expected | own.expected | context.study.methods[method].expected
+        ).items():
+            declared[method, stage] = expected
+    return declared
 
 
 def process_executor(context: StudyContext) -> ProcessExecutor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -88,6 +88,29 @@ def estimate(plan: Plan, study: StudyFolder, site: Site, declared: Declared) -> 
         n_unknown=unknown,
         n_measured=counts["measured"],
         n_declared=counts["declared"],
+    )
+
+
+def summed(site: Site, found: Sequence[Estimate]) -> Estimate:
+    """Several estimates as one; the grounds are the weakest of theirs."""
+    order = list(Grounds)
+    total = footprint_of(site, ())
+    use, kwh, co2_kg, cost, grounds = total.use, 0.0, 0.0, 0.0, Grounds.MEASURED
+    n_jobs: Counter[JobKind] = Counter()
+    n_unknown: Counter[JobKind] = Counter()
+    for each in found:
+        part = each.footprint
+        use, kwh, co2_kg, cost = use.plus(part.use), kwh + part.kwh, co2_kg + part.co2_kg, cost + part.cost
+        grounds = max(grounds, part.grounds, key=order.index)
+        n_jobs += each.n_jobs
+        n_unknown += each.n_unknown
+    fields = {"use": use, "kwh": kwh, "co2_kg": co2_kg, "cost": cost, "grounds": grounds}
+    return Estimate(
+        footprint=total.model_copy(update=fields),
+        n_jobs=n_jobs,
+        n_unknown=n_unknown,
+        n_measured=sum(each.n_measured for each in found),
+        n_declared=sum(each.n_declared for each in found),
     )
 
 
