@@ -19,7 +19,7 @@ from reseed.contracts.dataset import DatasetManifest
 from reseed.contracts.digests import digest_by_file
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.sockets import Socket, SocketValue
-from tests.engine import connected_engine
+from tests.engine import build_image, connected_engine
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -125,3 +125,16 @@ def engine() -> Iterator[docker.DockerClient]:
     client = connected_engine()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def images(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The images of the small project, built from the project's own Dockerfile."""
+    context = tmp_path_factory.mktemp("context")
+    for name in ("Dockerfile", ".dockerignore", "constraints.txt", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, context / name)
+    for name in ("entrypoints", "src", "evaluation"):
+        shutil.copytree(REPOSITORY / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(HERE / "project" / "algorithms", context / "algorithms")
+    build_image(context, target="algorithm", tag="reseed/logistic", algorithm="logistic")
+    build_image(REPOSITORY, target="evaluation", tag="reseed/evaluation")

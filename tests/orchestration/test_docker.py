@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import docker
 import pytest
 
 from reseed.contracts.errors import InfrastructureError, UserError
@@ -20,23 +19,9 @@ from reseed.orchestration.executors.executor import ProgramState
 from reseed.orchestration.study_file import read_study
 from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.study_run import StudyRun, process_executor
-from tests.engine import build_image
 
-from .conftest import HERE, REPOSITORY, SmallProject
+from .conftest import SmallProject
 from .test_study_run import Diary
-
-
-@pytest.fixture(scope="session")
-def images(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The images of the small project, built from the project's own Dockerfile."""
-    context = tmp_path_factory.mktemp("context")
-    for name in ("Dockerfile", ".dockerignore", "constraints.txt", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, context / name)
-    for name in ("entrypoints", "src", "evaluation"):
-        shutil.copytree(REPOSITORY / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(HERE / "project" / "algorithms", context / "algorithms")
-    build_image(context, target="algorithm", tag="reseed/logistic", algorithm="logistic")
-    build_image(REPOSITORY, target="evaluation", tag="reseed/evaluation")
 
 
 def docker_study_run(study: Path, out: Path) -> StudyRun:

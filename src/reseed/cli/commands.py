@@ -24,6 +24,7 @@ class CommandPlace:
 COMMANDS = {
     "run": CommandPlace("study", "run", "Retrain, predict, score and compare every run of every method."),
     "plan": CommandPlace("study", "plan", "Print the jobs of a study and which of them are done."),
+    "cancel": CommandPlace("cluster", "cancel", "End a study's jobs in Slurm, after they have checkpointed."),
     "train": CommandPlace("study", "train", "Do only the preprocessing and the trainings of a study."),
     "evaluate": CommandPlace("evaluate", "evaluate", "Score one run's predictions against the reference."),
     "task": CommandPlace("task", "app", "Check a task file, and list the tasks there are."),
@@ -39,6 +40,7 @@ COMMANDS = {
     ),
     "power": CommandPlace("power", "power", "Say how many runs and patients it takes to see a difference."),
     "calibrate": CommandPlace("calibrate", "calibrate", "Try every procedure where the truth is known."),
+    "cluster": CommandPlace("cluster", "app", "Prepare a cluster: templates of the container command."),
     "data": CommandPlace("data", "app", "Get, convert, list and check datasets."),
 }
 

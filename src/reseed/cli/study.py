@@ -26,6 +26,7 @@ from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.progress import StudyProgress
 from reseed.orchestration.runner import Outcome
 from reseed.orchestration.slots import n_usable_cpus
+from reseed.orchestration.slurm.cluster import SlurmCluster, cluster_settings
 from reseed.orchestration.state import job_record
 from reseed.orchestration.study_file import StudyContext, read_study
 from reseed.orchestration.study_folder import StudyFolder
@@ -41,6 +42,7 @@ class ExecutorChoice(StrEnum):
 
     PROCESS = "process"
     DOCKER = "docker"
+    SLURM = "slurm"
 
 
 StudyArgument = Annotated[Path, typer.Argument(help="A study file, for instance studies/quickstart.yaml.")]
@@ -75,6 +77,14 @@ RatesOption = Annotated[
     ),
 ]
 
+SiteOption = Annotated[
+    Path | None,
+    typer.Option("--slurm", metavar="FILE", help="The cluster's settings. Default: <project>/slurm.yaml."),
+]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="With executor slurm: submit the jobs and return.")
+]
+
 
 def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     study: StudyArgument,
@@ -85,6 +95,8 @@ def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     project: ProjectOption = None,
     country: CountryOption = None,
     rates: RatesOption = None,
+    slurm: SiteOption = None,
+    detach: DetachOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
 ) -> None:
     """
@@ -98,6 +110,8 @@ def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
 
         reseed run studies/quickstart.yaml --executor docker --out /data/quickstart
 
+        reseed run studies/quickstart.yaml --executor slurm --detach
+
         reseed run studies/quickstart.yaml --dry-run
     """
     if dry_run:
@@ -109,18 +123,21 @@ def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
             project=project,
             country=country,
             rates=rates,
+            slurm=slurm,
         )
         return
     console = Console()
-    asked = StudyRequest(study, out, executor, datasets, project, country, rates)
+    asked = StudyRequest(study, out, executor, datasets, project, country, rates, slurm)
     if is_collection(study):
         from reseed.cli.collection import run_collection  # noqa: PLC0415 (it imports this module)
 
+        if detach:
+            raise UserError("--detach is of one study; name its own file in the collection's folder")
         run_collection(asked, jobs)
         return
-    study_run, outcome = executed(console, asked, jobs)
+    study_run, outcome = executed(console, asked, jobs, detach=detach)
     finished(console, study_run, outcome)
-    _leave(console, study_run, outcome)
+    _leave(console, study_run, outcome, detached=detach)
 
 
 def finished(console: Console, study_run: StudyRun, outcome: Outcome) -> bool:
@@ -143,6 +160,8 @@ def train(
     jobs: JobsOption = None,
     datasets: DataOption = None,
     project: ProjectOption = None,
+    slurm: SiteOption = None,
+    detach: DetachOption = False,
 ) -> None:
     """
     Do only the preprocessing and the trainings of a study; `reseed run` does the rest later.
@@ -152,14 +171,16 @@ def train(
         reseed train studies/quickstart.yaml --jobs 4
     """
     console = Console()
-    asked = StudyRequest(study, out, executor, datasets, project)
+    asked = StudyRequest(study, out, executor, datasets, project, slurm=slurm)
     if is_collection(study):
         from reseed.cli.collection import run_collection  # noqa: PLC0415 (it imports this module)
 
+        if detach:
+            raise UserError("--detach is of one study; name its own file in the collection's folder")
         run_collection(asked, jobs, trains_only=True)
         return
-    study_run, outcome = executed(console, asked, jobs, part=Plan.trainings)
-    _leave(console, study_run, outcome)
+    study_run, outcome = executed(console, asked, jobs, part=Plan.trainings, detach=detach)
+    _leave(console, study_run, outcome, detached=detach)
 
 
 def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
@@ -170,6 +191,7 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     project: ProjectOption = None,
     country: CountryOption = None,
     rates: RatesOption = None,
+    slurm: SiteOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
     explain: Annotated[
         str | None, typer.Option(metavar="JOB", help="Why this job, by name or key, will run or will not.")
@@ -186,7 +208,7 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
 
         reseed plan studies/quickstart.yaml --explain train/planes_2d/run-0/member-0
     """
-    asked = StudyRequest(study, out, executor, datasets, project, country, rates)
+    asked = StudyRequest(study, out, executor, datasets, project, country, rates, slurm)
     if is_collection(study):
         from reseed.cli.collection import plan_collection  # noqa: PLC0415 (it imports this module)
 
@@ -238,6 +260,7 @@ class StudyRequest:
     project: Path | None
     country: str | None = None
     rates: Path | None = None
+    slurm: Path | None = None
 
 
 def executed(
@@ -246,11 +269,15 @@ def executed(
     n_jobs: int | None,
     *,
     part: Callable[[Plan], Plan] = lambda whole: whole,
+    detach: bool = False,
 ) -> tuple[StudyRun, Outcome]:
     study_run = study_run_of(console, asked)
-    progress = StudyProgress(console, n_side_by_side=n_jobs or n_usable_cpus())
+    on_cluster = isinstance(study_run.executor, SlurmCluster)
+    if not on_cluster and detach:
+        raise UserError("--detach: only a cluster goes on by itself; add --executor slurm")
+    progress = StudyProgress(console, n_side_by_side=None if on_cluster else n_jobs or n_usable_cpus())
     try:
-        return study_run, study_run.run(progress, n_jobs=n_jobs, part=part)
+        return study_run, study_run.run(progress, n_jobs=n_jobs, part=part, detach=detach)
     finally:
         progress.close()
         hand_over(study_run.folder.path, like=study_run.context.project.root)
@@ -276,22 +303,36 @@ def study_run_for(console: Console, asked: StudyRequest, context: StudyContext, 
         context=context,
         folder=StudyFolder(out.resolve()),
         dataset=dataset.resolve(),
-        executor=own if chosen is ExecutorChoice.PROCESS else _docker_executor(),
+        executor=_executor(chosen, context, own, site=asked.slurm),
         own_executor=own,
         site=site(rates=asked.rates, country=asked.country),
     )
 
 
-def _docker_executor() -> Executor:
+def _executor(
+    chosen: ExecutorChoice, context: StudyContext, own: Executor, *, site: Path | None
+) -> Executor | SlurmCluster:
+    if chosen is ExecutorChoice.PROCESS:
+        return own
+    if chosen is ExecutorChoice.SLURM:
+        settings, folder = cluster_settings(context, site)
+        return SlurmCluster(context, settings, own, folder)
     from reseed.orchestration.executors.docker import DockerExecutor  # noqa: PLC0415 (the SDK is an extra)
 
     return DockerExecutor.connected()
 
 
-def _leave(console: Console, study_run: StudyRun, outcome: Outcome) -> None:
+def _leave(console: Console, study_run: StudyRun, outcome: Outcome, *, detached: bool) -> None:
     """Say what is missing, and exit with a code that is not zero when something is."""
     if outcome.is_complete:
         return
+    if isinstance(study_run.executor, SlurmCluster) and outcome.interrupted:
+        console.print(
+            "the jobs go on in Slurm; the same command shows how they stand, `reseed cancel` ends them",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(EXIT_INTERRUPTED if not detached else 0)
     if outcome.interrupted:
         console.print("interrupted; the same command goes on from here", highlight=False)
         raise typer.Exit(EXIT_INTERRUPTED)

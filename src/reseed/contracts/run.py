@@ -59,6 +59,10 @@ class MemberRecord(Contract):
     hours: float
     gpus: int
     peak_memory_mib: float | None = None
+    place: dict[str, str] = Field(
+        default_factory=dict,
+        description="Where its last attempt ran on a cluster: node, partition, slurm_job.",
+    )
     reported: dict[str, JsonValue] = Field(
         default_factory=dict,
         description="The algorithm's own run.json: flags, silent defaults resolved, curves; its environment "

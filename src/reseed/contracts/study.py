@@ -11,9 +11,10 @@ from reseed.contracts.footprint import ExpectedUse
 from reseed.contracts.manifest import SettingValue, Stage
 from reseed.contracts.model import Contract, MetricKey, Name
 from reseed.contracts.seeds import DEFAULT_VARY, SeedStream, VariationSource
+from reseed.contracts.slurm import SlurmSettings
 
 MethodName = Annotated[Name, Field(max_length=40)]
-ExecutorName = Literal["process", "docker"]
+ExecutorName = Literal["process", "docker", "slurm"]
 
 
 class MethodSpec(Contract):
@@ -59,6 +60,9 @@ class Study(Contract):
     methods: dict[MethodName, MethodSpec] = Field(min_length=1)
     compare: CompareSpec = CompareSpec()
     executor: ExecutorName = "process"
+    slurm: SlurmSettings = Field(
+        default=SlurmSettings(), description="For executor slurm; what is not given here is the site's."
+    )
 
     @field_validator("vary")
     @classmethod

@@ -29,10 +29,10 @@ class StudyProgress:
     Listens to a runner and tells a console: jobs done, running, and the time left.
 
     The time left is the work left at the median duration of each kind of job so far, over the
-    jobs that run side by side.
+    jobs that run side by side: as many as run now, where a cluster decides how many that are.
     """
 
-    def __init__(self, console: Console, *, n_side_by_side: int) -> None:
+    def __init__(self, console: Console, *, n_side_by_side: int | None) -> None:
         self._console = console
         self._n_side_by_side = n_side_by_side
         self._total: Counter[JobKind] = Counter()
@@ -54,7 +54,8 @@ class StudyProgress:
             self._bar = self._bars.add_task("", total=len(plan.jobs), completed=len(done), left="")
             self._bars.start()
         kept = f"; {len(done)} kept from before" if done else ""
-        self._say(f"{len(plan.jobs)} jobs, {self._n_side_by_side} side by side{kept}")
+        how = "on the cluster" if self._n_side_by_side is None else f"{self._n_side_by_side} side by side"
+        self._say(f"{len(plan.jobs)} jobs, {how}{kept}")
 
     def started(self, job: Job, *, adopted: bool) -> None:
         """A job runs."""
@@ -77,6 +78,8 @@ class StudyProgress:
             self._say(f"{job.name}: failed: {reason}", style="red")
             for line in log_tail.splitlines():
                 self._say(f"    {line}", style="dim")
+        elif record.state is JobState.CANCELLED:
+            self._say(f"{job.name}: cancelled")
         else:
             self._say(f"{job.name}: {reason}; goes back to the queue")
 
@@ -120,7 +123,7 @@ class StudyProgress:
                     return "time left: not known yet"
                 continue
             left_s += n_left * median(self._durations_s[kind]) if n_left else 0.0
-        return f"about {duration_text(left_s / self._n_side_by_side)} left"
+        return f"about {duration_text(left_s / (self._n_side_by_side or max(len(self._running), 1)))} left"
 
     def _note_duration(self, job: Job, record: JobRecord) -> None:
         attempt = record.last

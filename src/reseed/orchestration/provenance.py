@@ -144,6 +144,7 @@ def _member(inputs: PlanInputs, job: Job, record: JobRecord, study: StudyFolder)
         hours=round(sum(_hours(attempt) for attempt in record.attempts), 6),
         gpus=len([gpu for gpu in str(attempt.handle.get("gpus", "")).split(",") if gpu]),
         peak_memory_mib=attempt.peak_memory_mib,
+        place={name: str(attempt.handle[name]) for name in _PLACE if name in attempt.handle},
         reported=reported if isinstance(reported, dict) else {"run.json": reported},
     )
 
@@ -173,6 +174,9 @@ def with_shared_environment(
         for member, own in zip(members, reported, strict=True)
     )
     return shared, environment
+
+
+_PLACE = ("node", "partition", "slurm_job")
 
 
 def _hours(attempt: Attempt) -> float:

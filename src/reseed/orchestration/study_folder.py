@@ -37,6 +37,16 @@ class JobFolder:
         """Shared by all attempts, so that the next goes on where the last stopped."""
         return self.path / "checkpoints"
 
+    @property
+    def claims(self) -> Path:
+        """Who works on the job, where several machines could."""
+        return self.path / "claims"
+
+    @property
+    def blocked(self) -> Path:
+        """There while a cluster has not started the job because one that it needs has no result."""
+        return self.path / "blocked"
+
     def attempt(self, number: int) -> AttemptFolder:
         """The folder of one start."""
         return AttemptFolder(self.path / "attempts" / str(number))

@@ -33,6 +33,10 @@ from reseed.orchestration.result_view import ResultView
 from reseed.orchestration.results import complete_output
 from reseed.orchestration.runner import Listener, Outcome, Runner
 from reseed.orchestration.slots import Slots, n_nvidia_gpus, n_usable_cpus
+from reseed.orchestration.slurm.batch import Batches, refuse_jobs_in_slurm
+from reseed.orchestration.slurm.cluster import SlurmCluster
+from reseed.orchestration.slurm.submission import Submission
+from reseed.orchestration.slurm.watch import SlurmRunner
 from reseed.orchestration.state import exclusive
 from reseed.orchestration.study_file import StudyContext
 from reseed.orchestration.study_folder import StudyFolder
@@ -53,7 +57,7 @@ class StudyRun:
         The dataset folder.
     executor
         Runs the algorithms and the evaluation; the comparison is our own code and always a
-        plain process.
+        plain process. A cluster runs all of them on its nodes.
     site
         Prices and electricity; example prices and the world's mean when not given.
     """
@@ -61,7 +65,7 @@ class StudyRun:
     context: StudyContext
     folder: StudyFolder
     dataset: Path
-    executor: Executor
+    executor: Executor | SlurmCluster
     own_executor: Executor
     site: Site = field(default_factory=example_site)
     manifest: DatasetManifest = field(init=False)
@@ -87,10 +91,6 @@ class StudyRun:
             initial_weights=context.initial_weights,
         )
 
-    def executor_for(self, job: Job) -> Executor:
-        """The executor of a job."""
-        return self.own_executor if job.role == COMPARISON else self.executor
-
     def _code_digest(self, role: str) -> str:
         return (self.own_executor if role == COMPARISON else self.executor).code_digest(role)
 
@@ -100,6 +100,7 @@ class StudyRun:
         *,
         n_jobs: int | None = None,
         part: Callable[[Plan], Plan] = lambda whole: whole,
+        detach: bool = False,
     ) -> Outcome:
         """
         Take the study, or a part of it, to its end.
@@ -112,6 +113,8 @@ class StudyRun:
             Jobs side by side; the number of cores when not given.
         part
             The part of the whole plan to do; all of it by default.
+        detach
+            On a cluster: submit, and do not wait for the end.
 
         Raises
         ------
@@ -136,12 +139,20 @@ class StudyRun:
                 listener=listener,
             )
             gpu = around.hardware.gpus[0].partition(",")[0] if around.hardware.gpus else None
-            recorder = FootprintRecorder(self.folder, self.executor_for, self.site, gpu, view)
+            if isinstance(self.executor, SlurmCluster):
+                return self._on_cluster(self.executor, whole, plan, view, stop.is_set, detach=detach)
+            refuse_jobs_in_slurm(self.folder)
+            executor = self.executor
+
+            def executor_for(job: Job) -> Executor:
+                return self.own_executor if job.role == COMPARISON else executor
+
+            recorder = FootprintRecorder(self.folder, executor_for, self.site, gpu, view)
             runner = Runner(
                 plan=plan,
                 study=self.folder,
                 dataset=self.dataset,
-                executor_for=self.executor_for,
+                executor_for=executor_for,
                 complete=lambda job, output: complete_output(
                     job, output, task=self.context.task, dataset=self.dataset
                 ),
@@ -169,6 +180,26 @@ class StudyRun:
         )
         if found.n_recorded:
             write_json_atomically(self.folder.footprint, found)
+
+    def _on_cluster(
+        self,
+        cluster: SlurmCluster,
+        whole: Plan,
+        plan: Plan,
+        listener: Listener,
+        stop_requested: Callable[[], bool],
+        *,
+        detach: bool,
+    ) -> Outcome:
+        cluster.refuse_paths(self.folder.path, self.dataset)
+        submission = Submission(cluster, self.folder, self.dataset, Batches.of(self.folder))
+        recorder = FootprintRecorder(self.folder, lambda _job: cluster, self.site, None, listener)
+        recorder.catch_up(plan)
+        runner = SlurmRunner(plan, self.folder, submission, recorder, stop_requested, detach=detach)
+        try:
+            return runner.run()
+        finally:
+            self._write_footprint(whole, recorder)
 
     def _claim(self) -> None:
         """Make the study folder ours, or refuse what is somebody else's."""

@@ -14,7 +14,7 @@ from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.footprint import AttemptUse, Grounds, JobUse, Measuring, Use
 from reseed.contracts.job import Attempt, Job, JobRecord
 from reseed.documents.reading import read_json
-from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.executors.executor import Programs
 from reseed.orchestration.footprint.ledger import Account, Ledger
 from reseed.orchestration.footprint.meter import EnergyMeter
 from reseed.orchestration.footprint.rates import Site
@@ -62,7 +62,7 @@ class FootprintRecorder:
     """
 
     study: StudyFolder
-    executor_for: Callable[[Job], Executor]
+    executor_for: Callable[[Job], Programs]
     site: Site
     gpu: str | None
     listener: Listener
@@ -71,6 +71,15 @@ class FootprintRecorder:
     _running: dict[str, _Running] = field(default_factory=dict)
     _booked_at: float = 0.0
     _machine_cpu_s: float = 0.0
+
+    def catch_up(self, plan: Plan) -> None:
+        """Write down what jobs used, by their times, that a cluster did while nobody listened."""
+        for job in plan.jobs:
+            folder, record = self.study.job(job.key), job_record(self.study, job)
+            if record.last is not None and not folder.footprint.is_file():
+                for attempt in record.attempts:
+                    if attempt.ended is not None:
+                        _write(folder, self._attempt_use(job, attempt, None))
 
     def begun(self, plan: Plan, records: Mapping[str, JobRecord]) -> None:
         """Pass on."""
