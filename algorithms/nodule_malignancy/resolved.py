@@ -42,7 +42,6 @@ def resolved_training(
     scheme: Scheme,
     *,
     member: Member,
-    n_training_cases: int,
     initial: InitialWeights | None,
 ) -> ResolvedTraining:
     """
@@ -56,8 +55,8 @@ def resolved_training(
         The one that was trained.
     scheme
         How it was trained.
-    member, n_training_cases
-        Which fold was held out, and how many cases were left.
+    member
+        Which fold was held out.
     initial
         The weights that it started from, if not random ones.
     """
@@ -86,7 +85,6 @@ def resolved_training(
             else "every training case once an epoch, in a new order",
             parameters={
                 "batch_size": settings.batch_size,
-                "n_training_cases": n_training_cases,
                 "drop_last": False,
                 "balanced": sees_ct,
             },

@@ -101,7 +101,6 @@ def main(root: Path, environment: Environment) -> None:
         training.network,
         scheme,
         member=fold_of(settings, member),
-        n_training_cases=provenance.n_training_cases,
         initial=initial,
     )
     autocast = settings.precision if autocast_type(settings, computation.device) is not None else None

@@ -297,7 +297,7 @@ class TestStudy:
 
         whole = read_json(folder / "footprint.json", StudyFootprint)
         line = next(line for line in said.stdout.splitlines() if line.startswith("a reproduction would cost"))
-        assert "(from measured jobs of the same method, without 1 compare)" in line
+        assert "(from measured jobs of the same method)" in line
         hours = float(line.removeprefix("a reproduction would cost ").split(" CPU hours")[0])
         training = whole.by_kind["train"].use.cpu_hours
         assert 10 * training * 0.8 < hours < 10 * whole.total.use.cpu_hours * 1.2

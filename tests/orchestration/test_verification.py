@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from reseed.contracts.environment import ProgramEnvironment
+from reseed.orchestration.executors.process import ProcessExecutor
+from reseed.orchestration.project import Project
 from reseed.orchestration.verification import prediction_p_value
 
-from .conftest import SmallProject
+from .conftest import REPOSITORY, SmallProject
 
 METHODS = {"two": {"algorithm": "logistic", "settings": {"features": 2}}}
 
@@ -65,6 +69,59 @@ def test_another_seed_is_not_the_same_run(study: Path, tmp_path: Path):
     assert done.returncode == 1
     assert "two/1: not reproduced" in done.stdout
     assert "a seed: member-0.weights: " in done.stdout
+
+
+def test_the_environment_of_a_record(study: Path, project: SmallProject, tmp_path: Path):
+    """The same machine is the same; another package, kernel or processor is a line, packages first."""
+    path = tmp_path / "small/runs/two/0/run.json"
+    same = _typed("verify", "--environment", tmp_path / "small", "--project", project.root, cwd=tmp_path)
+
+    record = json.loads(path.read_text())
+    record["environment"]["packages"]["numpy"] = "1.0"
+    record["environment"]["kernel"] = "2.6"
+    record["hardware"]["processor"] = "abacus"
+    path.write_text(json.dumps(record))
+    other = _typed("verify", "--environment", path.parent, "--project", project.root, cwd=tmp_path)
+
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert same.stdout == "logistic: the same as recorded for small, two/0 (process)\n"
+    assert other.returncode == 1
+    lines = other.stdout.splitlines()
+    assert [line.rpartition(": ")[0] for line in lines[:3]] == [
+        "a package of the training: numpy",
+        "what the training ran in: kernel",
+        "the machine: processor",
+    ]
+    assert lines[0].startswith("a package of the training: numpy: 1.0 | ")
+    assert lines[3] == "logistic: 3 differences from small, two/0 (process)"
+
+
+def test_the_environment_of_what_reports_one(tmp_path: Path):
+    """A program with a report of its own is asked in a process of its own, in its own words."""
+    project = Project(REPOSITORY)
+    algorithm = project.algorithm("nodule_malignancy")
+
+    found = ProcessExecutor(project, {algorithm.name: algorithm}).report(algorithm.name)
+
+    assert found is not None
+    assert found["computation"]["deterministic_algorithms"] is True
+    assert ProgramEnvironment.model_validate(found["environment"]).packages["torch"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--environment", "x", "--run", "a/0"], "--environment trains nothing"),
+        ([], "verify takes STUDY.yaml --run METHOD/RUN, or --environment"),
+        (["--environment", "nowhere"], "nowhere: no run.json; name a folder like"),
+    ],
+)
+def test_what_verify_takes(project: SmallProject, tmp_path: Path, words: list[str], message: str):
+    """One line for what does not go together."""
+    done = _typed("verify", *words, "--project", project.root, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,14 @@ from reseed.contracts.job import JobKind, JobState
 from reseed.datasets import dataset_folder
 from reseed.orchestration.collection import is_collection
 from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.executors.process import ProcessExecutor
 from reseed.orchestration.explanation import explanation, named_job
 from reseed.orchestration.footprint.rates import site
 from reseed.orchestration.footprint.words import reproduction_line, site_lines
 from reseed.orchestration.ownership import hand_over
 from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.progress import StudyProgress
+from reseed.orchestration.project import Algorithm, Project
 from reseed.orchestration.runner import Outcome
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.orchestration.slurm.cluster import SlurmCluster, cluster_settings
@@ -317,6 +319,19 @@ def _executor(
     if chosen is ExecutorChoice.SLURM:
         settings, folder = cluster_settings(context, site)
         return SlurmCluster(context, settings, own, folder)
+    return _docker_executor()
+
+
+def inspecting_executor(chosen: ExecutorChoice, project: Project, algorithm: Algorithm) -> Executor:
+    """An executor of one algorithm, to be asked what its programs run in."""
+    if chosen is ExecutorChoice.SLURM:
+        raise UserError("a cluster's nodes cannot be seen from here; use --executor process on one of them")
+    if chosen is ExecutorChoice.PROCESS:
+        return ProcessExecutor(project, {algorithm.name: algorithm})
+    return _docker_executor()
+
+
+def _docker_executor() -> Executor:
     from reseed.orchestration.executors.docker import DockerExecutor  # noqa: PLC0415 (the SDK is an extra)
 
     return DockerExecutor.connected()

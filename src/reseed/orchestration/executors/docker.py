@@ -24,6 +24,7 @@ from reseed.contracts.job import Attempt
 from reseed.orchestration.executors.container_user import container_user, own_writable_folders
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
 from reseed.orchestration.executors.host_paths import HostPaths
+from reseed.orchestration.executors.reports import REPORT_MODULE, report_of
 from reseed.orchestration.study_folder import AttemptFolder
 from reseed.orchestration.workspace import Launch, job_environment
 
@@ -150,6 +151,30 @@ class DockerExecutor:
         container = self._container(folder)
         if container is not None:
             _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+
+    def report(self, role: str) -> dict[str, Any] | None:
+        """What a training in the image of a role would report of its surroundings."""
+        image = self._image(role)
+        container = _asked(
+            lambda: self._client.containers.create(
+                str(image.id),
+                ["python", "-m", REPORT_MODULE],
+                network_mode="none",
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                read_only=True,
+                tmpfs={"/tmp": "rw,nosuid,nodev,mode=1777"},  # noqa: S108 (the container's)
+            ),
+            f"{role} cannot be asked what it runs in",
+        )
+        try:
+            _asked(container.start, f"{role} cannot be started")
+            code = int(_asked(container.wait, f"{role} does not end")["StatusCode"])
+            printed = _asked(lambda: container.logs(stderr=False), f"{role}: no log").decode()
+            errors = _asked(lambda: container.logs(stdout=False), f"{role}: no log").decode()
+        finally:
+            _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+        return report_of(role, code, printed, errors)
 
     def _container(self, folder: AttemptFolder) -> Any | None:
         try:

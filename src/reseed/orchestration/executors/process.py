@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -26,6 +27,7 @@ from reseed.contracts.job import Attempt
 from reseed.orchestration.executors.cpu_time import CpuTimes
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
 from reseed.orchestration.executors.memory import MemorySamples
+from reseed.orchestration.executors.reports import report_of
 from reseed.orchestration.plan import COMPARISON, EVALUATION
 from reseed.orchestration.project import Algorithm, Project
 from reseed.orchestration.study_folder import AttemptFolder
@@ -131,6 +133,20 @@ class ProcessExecutor:
         if pid in self._children or _process(attempt, folder) is not None or self._cpu_times.saw_end_of(pid):
             return self._cpu_times.seconds(pid)
         return None
+
+    def report(self, role: str) -> dict[str, Any] | None:
+        """What a training of the role would report of its surroundings; None when it has no such program."""
+        root = self._algorithm(role).package_root
+        package = self._algorithm(role).folder.parent.name
+        if not (root / package / "common" / "report.py").is_file():
+            return None
+        environment = {key: os.environ[key] for key in _KEPT_VARIABLES if key in os.environ}
+        done = subprocess.run(
+            [sys.executable, "-m", f"{package}.common.report"],
+            cwd=root, env={**environment, "PYTHONPATH": str(root)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return report_of(role, done.returncode, done.stdout, done.stderr)
 
     def _command(self, launch: Launch) -> tuple[list[str], Path]:
         role = launch.job.role

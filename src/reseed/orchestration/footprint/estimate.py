@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
+from reseed.contracts.errors import UserError
 from reseed.contracts.footprint import ExpectedUse, Footprint, Grounds, JobUse, Use
 from reseed.contracts.job import Job, JobKind
 from reseed.contracts.manifest import Stage
+from reseed.documents.reading import read_json
 from reseed.orchestration.footprint.rates import Site
 from reseed.orchestration.footprint.recorder import job_use
 from reseed.orchestration.footprint.totals import Part, footprint_of, parts_of
@@ -67,6 +68,8 @@ def estimate(plan: Plan, study: StudyFolder, site: Site, declared: Declared) -> 
         Hours of one job, where nothing was measured.
     """
     known = _measured(plan, study)
+    if any((job.kind, job.method) not in known for job in plan.jobs):
+        known = _measured_before(plan, study) | known
     parts: list[Part] = []
     counts: Counter[str] = Counter()
     unknown: Counter[JobKind] = Counter()
@@ -129,13 +132,29 @@ def _measured(plan: Plan, study: StudyFolder) -> dict[tuple[JobKind, str | None]
     return {key: _mean(uses) for key, uses in found.items()}
 
 
+def _measured_before(plan: Plan, study: StudyFolder) -> dict[tuple[JobKind, str | None], Part]:
+    """As `_measured`, of jobs with the same settings that another program, or other data, had."""
+    wanted = {(job.kind, job.method): job.settings for job in plan.jobs}
+    found: dict[tuple[JobKind, str | None], list[JobUse]] = {}
+    for path in sorted(study.jobs.glob("*/footprint.json")):
+        folder = study.job(path.parent.name)
+        try:
+            job = read_json(folder.specification, Job)
+        except UserError:
+            continue  # of another version, or half written: it tells nothing
+        key, use = (job.kind, job.method), job_use(folder)
+        if wanted.get(key) == job.settings and use is not None and use.attempts and folder.output.is_dir():
+            found.setdefault(key, []).append(use)
+    return {key: _mean(uses[-_ENOUGH:]) for key, uses in found.items()}
+
+
 def _mean(uses: list[JobUse]) -> Part:
     last = [list(parts_of(use))[-1] for use in uses]
     busy = [part.use.cpu_busy_hours for part in last]
     fields = ("wall_hours", "cpu_hours", "gpu_hours", "cpu_kwh", "gpu_kwh", "ram_kwh")
-    mean = {name: fmean(getattr(part.use, name) for part in last) for name in fields}
+    mean = {name: sum(getattr(part.use, name) for part in last) / len(last) for name in fields}
     known = [hours for hours in busy if hours is not None]
-    use = Use(**mean, cpu_busy_hours=fmean(known) if len(known) == len(busy) else None)
+    use = Use(**mean, cpu_busy_hours=sum(known) / len(known) if len(known) == len(busy) else None)
     order = list(Grounds)
     return Part(use, last[-1].gpu, max((part.grounds for part in last), key=order.index))
 
