@@ -57,8 +57,14 @@ COPY algorithms/${ALGORITHM} /opt/algorithm/algorithms/${ALGORITHM}
 COPY --chmod=755 entrypoints/preprocess entrypoints/train entrypoints/inference /usr/local/bin/
 ENV PYTHONPATH=/opt/algorithm \
     RESEED_ALGORITHM=${ALGORITHM}
+# Of the algorithm's manifest; `reseed package` says with which to build.
+ARG VERSION=""
+ARG PUBLICATION=""
 LABEL org.opencontainers.image.title="${ALGORITHM}" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.reseed.algorithm="${ALGORITHM}" \
+      org.reseed.publication="${PUBLICATION}"
 USER 10001:10001
 WORKDIR /tmp
 ENTRYPOINT ["/usr/bin/env"]

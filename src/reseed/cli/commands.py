@@ -41,6 +41,7 @@ COMMANDS = {
     "power": CommandPlace("power", "power", "Say how many runs and patients it takes to see a difference."),
     "calibrate": CommandPlace("calibrate", "calibrate", "Try every procedure where the truth is known."),
     "cluster": CommandPlace("cluster", "app", "Prepare a cluster: templates of the container command."),
+    "package": CommandPlace("package", "package", "Write an image and the model of a run, ready for upload."),
     "data": CommandPlace("data", "app", "Get, convert, list and check datasets."),
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import requests.exceptions
 
 from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.job import Attempt
+from reseed.contracts.manifest import AlgorithmManifest
 from reseed.orchestration.executors.container_user import container_user, own_writable_folders
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
 from reseed.orchestration.executors.host_paths import HostPaths
@@ -200,11 +202,52 @@ class DockerExecutor:
         return self._images[role]
 
 
-def build_command(role: str) -> str:
-    """The command that builds the image of a role."""
+def build_command(role: str, manifest: AlgorithmManifest | None = None) -> str:
+    """The command that builds the image of a role, labelled as an algorithm's manifest says."""
     if role == "evaluation":
         return f"docker build --target evaluation -t {IMAGE_PREFIX}evaluation ."
-    return f"docker build --target algorithm --build-arg ALGORITHM={role} -t {IMAGE_PREFIX}{role} ."
+    arguments = [f"ALGORITHM={role}"]
+    if manifest is not None:
+        arguments.append(f"VERSION={manifest.version}")
+        publication = manifest.publication
+        address = publication and (publication.url or publication.doi)
+        arguments += [f"PUBLICATION={address}"] if address else []
+    words = " ".join(f"--build-arg {shlex.quote(argument)}" for argument in arguments)
+    return f"docker build --target algorithm {words} -t {IMAGE_PREFIX}{role} ."
+
+
+def image_saver(tag: str, command: str) -> Callable[[Path], None]:
+    """
+    A function that writes the tarball of an image, as the engine gives it, to a path.
+
+    Parameters
+    ----------
+    tag
+        Of the image, which is saved under this name alone.
+    command
+        What builds it, for a person who has not.
+
+    Raises
+    ------
+    UserError
+        When there is no such image.
+    InfrastructureError
+        When the engine does not answer.
+    """
+    client = _asked(docker.from_env, "the Docker engine cannot be reached")
+    try:
+        image = client.images.get(tag)
+    except docker.errors.ImageNotFound:
+        raise UserError(f"no image {tag}; build it: {command}") from None
+    except _ENGINE_ERRORS as error:
+        raise InfrastructureError(f"the Docker engine does not answer: {error}") from error
+
+    def save(path: Path) -> None:
+        with path.open("wb") as stream:
+            for block in _asked(lambda: image.save(named=tag), f"{tag} cannot be saved"):
+                stream.write(block)
+
+    return save
 
 
 def container_arguments(launch: Launch, *, image: str, user: str, host_paths: HostPaths) -> dict[str, Any]:

@@ -1,0 +1,192 @@
+"""The rules of a platform for an image tarball, whoever made it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reseed.orchestration.packaging.archives import (
+    GIB,
+    InvalidPackage,
+    check_packed_size,
+    member_mistakes,
+    opened,
+)
+
+API_METHOD_LABEL = "org.grand-challenge.api-method"
+API_METHODS = ("exec", "invoke")
+VERSION_LABEL = "org.opencontainers.image.version"
+TITLE_LABEL = "org.opencontainers.image.title"
+PUBLICATION_LABEL = "org.reseed.publication"
+
+_MAX_JSON_BYTES = 4 * 2**20
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """
+    How large an image may be.
+
+    Parameters
+    ----------
+    packed_bytes
+        Of the tarball as it is uploaded.
+    unpacked_bytes, n_entries
+        Of its entries together: a small file cannot claim a large disk.
+    """
+
+    packed_bytes: int = 10 * 10**9
+    unpacked_bytes: int = 40 * GIB
+    n_entries: int = 10_000
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What an image tarball says of itself, after every rule has been checked."""
+
+    image_id: str
+    tags: tuple[str, ...]
+    user: str
+    labels: Mapping[str, str]
+    n_layers: int
+
+
+def checked_image(path: Path, limits: ImageLimits | None = None) -> ImageFacts:
+    """
+    The facts of an image tarball (`docker save`, gzip or not), which is only read.
+
+    One image for linux/amd64; a user who is not root, by number; something to start, in exec form;
+    no volume; the platform's label, if any, with a method that it knows; every layer there with the bytes
+    that the image's configuration names; no entry that leads out; not too large.
+
+    Parameters
+    ----------
+    path
+        The tarball.
+    limits
+        The platform's own by default.
+
+    Raises
+    ------
+    InvalidPackage
+        One line per broken rule.
+    """
+    limits = limits or ImageLimits()
+    check_packed_size(path, limits.packed_bytes)
+    with opened(path) as archive:
+        mistakes = member_mistakes(
+            archive, links=True, limit_bytes=limits.unpacked_bytes, limit_files=limits.n_entries
+        )
+        if mistakes:
+            raise InvalidPackage(*(f"{path.name}: {mistake}" for mistake in mistakes))
+        manifest, config_bytes = _single_manifest(archive, path.name)
+        config = _object(config_bytes, f"{path.name}: the image's configuration")
+        mistakes = [*_config_mistakes(config), *_layer_mistakes(archive, manifest, config)]
+    if mistakes:
+        raise InvalidPackage(*(f"{path.name}: {mistake}" for mistake in mistakes))
+    own = config["config"]
+    return ImageFacts(
+        image_id=f"sha256:{hashlib.sha256(config_bytes).hexdigest()}",
+        tags=tuple(manifest.get("RepoTags") or ()),
+        user=str(own["User"]),
+        labels=dict(own.get("Labels") or {}),
+        n_layers=len(manifest["Layers"]),
+    )
+
+
+def _single_manifest(archive: tarfile.TarFile, name: str) -> tuple[dict[str, Any], bytes]:
+    manifests = json.loads(_content(archive, "manifest.json", name) or b"null")
+    if not isinstance(manifests, list) or len(manifests) != 1 or not isinstance(manifests[0], dict):
+        n_images = len(manifests) if isinstance(manifests, list) else 0
+        raise InvalidPackage(f"{name}: must hold one image, holds {n_images}; save one tag alone")
+    manifest = manifests[0]
+    if not isinstance(manifest.get("Config"), str) or not isinstance(manifest.get("Layers"), list):
+        raise InvalidPackage(f"{name}: manifest.json must name a configuration and layers")
+    return manifest, _content(archive, manifest["Config"], name)
+
+
+def _content(archive: tarfile.TarFile, entry: str, name: str) -> bytes:
+    try:
+        member = archive.getmember(entry)
+        stream = archive.extractfile(member)
+    except KeyError:
+        stream = None
+    if stream is None:
+        raise InvalidPackage(f"{name}: is not an image as `docker save` writes it: it has no {entry}")
+    if member.size > _MAX_JSON_BYTES:
+        raise InvalidPackage(f"{name}: {entry} must be a small document, has {member.size} bytes")
+    return stream.read()
+
+
+def _object(content: bytes, what: str) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+        raise InvalidPackage(f"{what} is not one")
+    return document
+
+
+def _config_mistakes(config: Mapping[str, Any]) -> list[str]:
+    own = config["config"]
+    mistakes = []
+    platform = f"{config.get('os')}/{config.get('architecture')}"
+    if platform != "linux/amd64":
+        mistakes.append(f"must be for linux/amd64, is for {platform}")
+    user = str(own.get("User") or "").partition(":")[0]
+    if user in {"", "root"} or (user.isdecimal() and int(user) == 0):
+        mistakes.append(f"must have a USER that is not root, has {own.get('User') or 'none'!r}")
+    start = own.get("Entrypoint") or own.get("Cmd")
+    if not isinstance(start, list) or not start:
+        mistakes.append("must have an ENTRYPOINT in exec form (a list of words), has none")
+    elif start[:2] in (["/bin/sh", "-c"], ["/bin/bash", "-c"]) and own.get("Entrypoint"):
+        mistakes.append("must have an ENTRYPOINT in exec form, has one in shell form")
+    if own.get("Volumes"):
+        mistakes.append(f"must have no VOLUME, has {', '.join(sorted(own['Volumes']))}")
+    method = (own.get("Labels") or {}).get(API_METHOD_LABEL)
+    if method is not None and method not in API_METHODS:
+        mistakes.append(f"label {API_METHOD_LABEL} must be {' or '.join(API_METHODS)}, is {method!r}")
+    return mistakes
+
+
+def _layer_mistakes(
+    archive: tarfile.TarFile, manifest: Mapping[str, Any], config: Mapping[str, Any]
+) -> list[str]:
+    """Layers that are missing, or are not what the configuration says."""
+    digests = (config.get("rootfs") or {}).get("diff_ids") or []
+    layers = manifest["Layers"]
+    if len(digests) != len(layers):
+        return [f"must have a layer for each of the {len(digests)} digests, has {len(layers)}"]
+    mistakes = []
+    for layer, digest in zip(layers, digests, strict=True):
+        found = _layer_digest(archive, str(layer))
+        if found is None:
+            mistakes.append(f"layer {layer} is missing")
+        elif f"sha256:{found}" != digest:
+            mistakes.append(f"layer {layer} must have the digest {digest}, has sha256:{found}")
+    return mistakes
+
+
+def _layer_digest(archive: tarfile.TarFile, layer: str) -> str | None:
+    """SHA-256 of a layer, unpacked if it is packed."""
+    try:
+        stream = archive.extractfile(layer)
+    except KeyError:
+        return None
+    if stream is None:
+        return None
+    is_packed = stream.read(2) == b"\x1f\x8b"
+    stream.seek(0)
+    digest = hashlib.sha256()
+    source: Any = gzip.GzipFile(fileobj=stream) if is_packed else stream
+    while block := source.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
