@@ -90,10 +90,15 @@ def _archived(path: Path) -> tuple[str, str]:
     """The image's id and its USER, from an archive that `docker save` or `podman save` wrote."""
     try:
         with tarfile.open(path) as archive:
-            (entry,) = json.loads(_member(archive, "manifest.json"))
-            config = _member(archive, entry["Config"])
+            entries = json.loads(_member(archive, "manifest.json"))
+            n_images = len({entry["Config"] for entry in entries})
+            config = _member(archive, entries[0]["Config"])
     except (tarfile.TarError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: not an archive of one image, as docker save writes it: {error}") from None
+    if n_images != 1:
+        raise UserError(
+            f"{path}: not an archive of one image: it holds {n_images}; save one tag, as unet:latest"
+        )
     return hashlib.sha256(config).hexdigest(), str((json.loads(config).get("config") or {}).get("User") or "")
 
 
