@@ -42,13 +42,22 @@ WORKDIR /tmp
 ENTRYPOINT ["/usr/bin/env"]
 CMD ["evaluate"]
 
-FROM python AS algorithm
+# A stage of its own, so that algorithms with the same requirements share the layer of their packages.
+FROM scratch AS requirements
 ARG ALGORITHM
-COPY algorithms/${ALGORITHM}/requirements.txt /opt/algorithm/
+COPY algorithms/${ALGORITHM}/requirements*.txt /
+
+FROM python AS packages
+COPY --from=requirements / /opt/algorithm/
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,from=wheelhouse,target=/wheelhouse \
     --mount=type=secret,id=ca,required=false \
-    pip-install --requirement /opt/algorithm/requirements.txt
+    pip-install --requirement /opt/algorithm/requirements.txt \
+ && if [ -f /opt/algorithm/requirements-no-deps.txt ]; then \
+      pip-install --no-deps --requirement /opt/algorithm/requirements-no-deps.txt; fi
+
+FROM packages AS algorithm
+ARG ALGORITHM
 COPY src/reseed/__init__.py src/reseed/py.typed /opt/algorithm/reseed/
 COPY src/reseed/contracts /opt/algorithm/reseed/contracts
 COPY algorithms/__init__.py /opt/algorithm/algorithms/

@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NNUNET := algorithms/hippocampus_segmentation/requirements-no-deps.txt
 
 .PHONY: quickstart test check install wheelhouse clean
 
@@ -22,9 +23,10 @@ check: install
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt $(NNUNET)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,algorithms,parquet,test]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,algorithms,nnunet,parquet,test]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps --requirement $(NNUNET)
 	touch $@
 
 # The build of torch that pip finds on this machine, for the images.
