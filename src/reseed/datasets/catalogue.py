@@ -14,6 +14,7 @@ from reseed.contracts.task import Task
 from reseed.datasets.decathlon import DECATHLON, DecathlonTask, build_decathlon, forget_download
 from reseed.datasets.folder import publish_dataset, read_dataset
 from reseed.datasets.lidc import folder as lidc
+from reseed.datasets.phantom_folder import PHANTOMS, PhantomDataset, build_phantoms
 from reseed.documents.reading import read_yaml
 
 Progress = Callable[[str], None]
@@ -93,8 +94,15 @@ def _decathlon(known: DecathlonTask) -> KnownDataset:
     return KnownDataset(known.name, known.title, build, forget=functools.partial(forget_download, known))
 
 
+def _phantoms(known: PhantomDataset) -> KnownDataset:
+    def build(asked: Build) -> None:
+        build_phantoms(known, asked.folder, asked.progress, task=asked.task(known.task))
+
+    return KnownDataset(known.name, known.title, build)
+
+
 KNOWN_DATASETS: Mapping[str, KnownDataset] = MappingProxyType(
-    {known.name: known for known in (_lidc(), *map(_decathlon, DECATHLON))}
+    {known.name: known for known in (_lidc(), *map(_decathlon, DECATHLON), *map(_phantoms, PHANTOMS))}
 )
 
 
