@@ -15,6 +15,7 @@ from reseed.contracts.errors import UserError
 from reseed.contracts.sockets import Socket, SocketValue
 
 INPUTS = "inputs.json"
+OUTPUT_IMAGE = "output.mha"
 _SOCKET_VALUES = TypeAdapter(list[SocketValue])
 
 
@@ -26,6 +27,10 @@ class Case:
     input_folder: Path
     output_folder: Path
 
+    def slugs(self) -> list[str]:
+        """The sockets that inputs.json names."""
+        return [value.described_by.slug for value in self._inputs()]
+
     def image(self, socket: Socket) -> Path:
         """
         The one file of an image socket; its name is the platform's choice.
@@ -35,7 +40,7 @@ class Case:
         UserError
             When inputs.json does not name the socket, or there is not exactly one file.
         """
-        slugs = [value.described_by.slug for value in self._inputs()]
+        slugs = self.slugs()
         if socket.slug not in slugs:
             raise UserError(f"case {self.name!r}: {INPUTS} must name socket {socket.slug!r}, got {slugs}")
         folder = self.input_folder / socket.relative_path
@@ -60,6 +65,10 @@ class Case:
         path = self.output_folder / socket.relative_path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{json.dumps(value)}\n", encoding="utf-8")
+
+    def image_output(self, socket: Socket) -> Path:
+        """Where the one file of an image output goes."""
+        return self.output_folder / socket.relative_path / OUTPUT_IMAGE
 
     def _inputs(self) -> list[SocketValue]:
         path = self.input_folder / INPUTS

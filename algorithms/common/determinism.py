@@ -37,11 +37,12 @@ class Computation:
         return asdict(self)
 
 
-def repeatable_computation(environment: Mapping[str, str]) -> Computation:
+def repeatable_computation(environment: Mapping[str, str], *, deterministic: bool = True) -> Computation:
     """
     Make torch deterministic, on the GPU when there is one, with one thread unless told otherwise.
 
-    An operation that has no deterministic form raises from here on.
+    An operation that has no deterministic form raises from here on. With `deterministic` False a GPU may
+    use whichever algorithm is fastest, and a repeated training is another draw; a CPU's is the same.
 
     Raises
     ------
@@ -55,8 +56,8 @@ def repeatable_computation(environment: Mapping[str, str]) -> Computation:
         )
     torch.set_num_threads(int(text))
     # the same as torch.use_deterministic_algorithms(True), which loads the compiler: 1.5 s a process
-    torch.set_deterministic_debug_mode("error")
-    torch.backends.cudnn.benchmark = False
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
+    torch.backends.cudnn.benchmark = not deterministic
     has_gpu = torch.cuda.is_available()
     return Computation(
         device="cuda" if has_gpu else "cpu",

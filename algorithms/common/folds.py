@@ -51,22 +51,32 @@ def fold_by_case(
     return np.array([fold[patient] for patient in patients], dtype=np.int64)
 
 
+def is_held_out(
+    member: Member, patients: Sequence[str], labels: Sequence[int], *, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """
+    Which cases the member is not trained on, whatever classes either side has.
+
+    Member i of an ensemble of k holds out the i-th of k folds; a single model holds out a fifth.
+    """
+    n_folds = member.n_members if member.n_members > 1 else FOLDS_OF_A_SINGLE_MODEL
+    folds = fold_by_case(patients, labels, n_folds=n_folds, rng=rng)
+    held_out: npt.NDArray[np.bool_] = folds == member.index
+    return held_out
+
+
 def is_validation_case(
     member: Member, patients: Sequence[str], labels: Sequence[int], *, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
     """
-    Which cases the member is validated on and not trained on.
-
-    Member i of an ensemble of k holds out the i-th of k folds; a single model holds out a fifth.
+    As `is_held_out`, with both classes on either side.
 
     Raises
     ------
     UserError
         When either side lacks a class: there is nothing to learn, or no AUC to choose by.
     """
-    n_folds = member.n_members if member.n_members > 1 else FOLDS_OF_A_SINGLE_MODEL
-    folds = fold_by_case(patients, labels, n_folds=n_folds, rng=rng)
-    held_out: npt.NDArray[np.bool_] = folds == member.index
+    held_out = is_held_out(member, patients, labels, rng=rng)
     for side, chosen in (("validation", held_out), ("training", ~held_out)):
         classes = sorted(set(np.asarray(labels)[chosen].tolist()))
         if classes != [0, 1]:
