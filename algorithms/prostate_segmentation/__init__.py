@@ -1,0 +1,1 @@
+"""Segmentation of the prostate in MRI by nnU-Net."""
