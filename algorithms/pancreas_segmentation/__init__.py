@@ -1,0 +1,1 @@
+"""Segmentation of the pancreas in CT by nnU-Net."""

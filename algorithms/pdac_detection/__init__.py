@@ -1,0 +1,1 @@
+"""Detection of pancreatic cancer by nnU-Net."""
