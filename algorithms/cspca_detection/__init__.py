@@ -1,0 +1,1 @@
+"""Detection of clinically significant prostate cancer by nnU-Net."""
