@@ -1,0 +1,143 @@
+"""The two stages of the pancreas: regions, narrow scans, and one training for two algorithms."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from algorithms.common.images import array_of
+from algorithms.common.pancreas import RegionSettings, boxed, networks_of, structure_values
+from reseed.contracts.errors import UserError
+from reseed.contracts.manifest import SettingValue
+from tests.algorithms.nnunet.pipelines import Job, manifest_of
+from tests.algorithms.nnunet.test_seeds import trained_files
+
+REGIONS: dict[str, SettingValue] = {
+    "two_stage": True,
+    "lowres_spacing": "9x4.5x4.5",
+    "margin_mm": "15x50x100",
+}
+
+
+class TestRegions:
+    @pytest.fixture
+    def scan(self):
+        image = SimpleITK.Image((200, 180, 60), SimpleITK.sitkFloat32)
+        image.SetSpacing((2.0, 2.0, 5.0))
+        return image
+
+    def test_margin_in_mm(self, scan):
+        """
+        The gland and its margin, cut off at the border of the scan.
+        """
+        gland = np.zeros((60, 180, 200), dtype=bool)
+        gland[20:25, 80:90, 30:40] = True
+
+        box = RegionSettings.of(REGIONS).box(gland, scan)
+
+        assert box == (slice(17, 28), slice(55, 115), slice(0, 90))
+        assert boxed(scan, box).GetSize() == (90, 60, 11)
+        assert boxed(scan, box).GetOrigin() == (0.0, 110.0, 85.0)
+
+    def test_nothing_found(self, scan):
+        """
+        A scan in which no pancreas is found is looked at as a whole.
+        """
+        box = RegionSettings.of(REGIONS).box(np.zeros((60, 180, 200), dtype=bool), scan)
+
+        assert box == (slice(0, 60), slice(0, 180), slice(0, 200))
+
+    @pytest.mark.parametrize("value", ["", "4.5x4.5"])
+    def test_spacing_needs_three_numbers(self, value):
+        """
+        Two numbers are not enough for a volume.
+        """
+        with pytest.raises(UserError, match="setting 'lowres_spacing' must be three numbers"):
+            RegionSettings.of({**REGIONS, "lowres_spacing": value})
+
+
+def test_structures_by_name():
+    """
+    Labels are found by their names, whichever of them a dataset has.
+    """
+    labels = {"background": 0, "cancer": 2, "pancreas": 1, "veins": 3}
+
+    assert structure_values(labels, ("pancreas", "duct", "tumour", "lesion", "cancer")) == [1, 2]
+
+
+def test_networks():
+    """
+    Two stages are two networks, one stage one.
+    """
+    assert [each.folder for each in networks_of({"two_stage": True})] == ["lowres", "region"]
+    assert [each.folder for each in networks_of({"two_stage": False})] == ["region"]
+
+
+def test_one_training_for_both():
+    """
+    Every setting of preprocess and train has the same rule and default in both manifests.
+    """
+    ours, theirs = manifest_of("pdac_detection"), manifest_of("pancreas_segmentation")
+
+    for stage in ("preprocess", "train"):
+        rules = [
+            {key: rule for key, rule in manifest.hyperparameters.items() if stage in rule.stages}
+            for manifest in (ours, theirs)
+        ]
+        assert rules[0] == rules[1]
+    assert ours.profiles["smoke"] == theirs.profiles["smoke"]
+    assert ours.hyperparameters["weights"].default == "best"
+    assert theirs.hyperparameters["weights"].default == "final"
+
+
+@pytest.fixture(scope="module")
+def model(preprocessed, tmp_path_factory):
+    """A run of one member of pdac_detection."""
+    from tests.algorithms.nnunet.pipelines import smoke_settings
+
+    job = Job(
+        tmp_path_factory.mktemp("pdac"),
+        "pdac_detection",
+        "train",
+        smoke_settings("pdac_detection"),
+        members=1,
+    )
+    job.link("opt/ml/input/data/preprocessed", preprocessed("pdac_detection"))
+    trained_files(job)
+    folder = tmp_path_factory.mktemp("model")
+    shutil.copytree(job.paths.model, folder / "member-0")
+    return folder
+
+
+def test_two_algorithms_predict_from_it(model, dataset, tmp_path):
+    """
+    Both inference entry points read the same model folder; a scan of three columns, fewer than the
+    coarse grid has, goes through both, and every result lies on its scan's grid.
+    """
+    cases = tmp_path / "cases"
+    shutil.copytree(dataset("pdac_detection") / "test/cases/phantom-007", cases / "usual")
+    shutil.copytree(cases / "usual", cases / "narrow")
+    (path,) = (cases / "narrow/images/venous-ct").iterdir()
+    scan = SimpleITK.ReadImage(str(path))
+    SimpleITK.WriteImage(scan[20:23], str(path))
+    results = {}
+    for algorithm in ("pdac_detection", "pancreas_segmentation"):
+        job = Job(tmp_path / algorithm, algorithm, "inference").link("opt/ml/model", model)
+        assert job.link("input", cases).run() == (0, "")
+        results[algorithm] = job.root / "output"
+
+    for case, grid in (("usual", scan), ("narrow", scan[20:23])):
+        for algorithm, output in (
+            ("pdac_detection", "pdac-detection-map"),
+            ("pancreas_segmentation", "pancreas-segmentation"),
+        ):
+            written = SimpleITK.ReadImage(
+                str(results[algorithm] / case / "output/images" / output / "output.mha")
+            )
+            assert written.GetSize() == grid.GetSize()
+            assert written.GetOrigin() == pytest.approx(grid.GetOrigin())
+            assert np.isfinite(array_of(written)).all()
+        assert (results["pdac_detection"] / case / "output/pdac-likelihood.json").is_file()
