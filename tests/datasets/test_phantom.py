@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK
 
 from reseed.datasets import KNOWN_DATASETS
+from reseed.datasets.images import SourceImage
 from reseed.datasets.phantom import (
     PDAC_LABELS,
     PhantomGrid,
@@ -13,11 +14,18 @@ from reseed.datasets.phantom import (
     pdac_ct_phantoms,
     structure_phantoms,
 )
+from reseed.datasets.source_cases import ImageCase
 
 
-def labels_of(case):
+def labelled(case: ImageCase) -> SourceImage:
+    """The label map of a case."""
+    assert case.labels is not None
+    return case.labels
+
+
+def labels_of(case: ImageCase) -> set[int]:
     """Values of a case's label map."""
-    return set(np.unique(SimpleITK.GetArrayFromImage(case.labels.read())).tolist())
+    return set(np.unique(SimpleITK.GetArrayFromImage(labelled(case).read())).tolist())
 
 
 def test_bpmri():
@@ -55,7 +63,7 @@ def test_structures():
         1, np.random.default_rng(0), slugs=["a"], grid=PhantomGrid((12, 40, 32), (1, 1, 1)), n_labels=2
     )
     image, labels = (
-        SimpleITK.GetArrayFromImage(source.read()) for source in (case.channels["a"], case.labels)
+        SimpleITK.GetArrayFromImage(source.read()) for source in (case.channels["a"], labelled(case))
     )
 
     means = [image[labels == value].mean() for value in (0, 1, 2)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -170,10 +172,13 @@ class Ensemble:
             enable_deep_supervision=False,
         )
         benchmark = torch.backends.cudnn.benchmark
-        predictor = nnUNetPredictor(
-            tile_step_size=TILE_STEP, use_gaussian=True, use_mirroring=first.mirror_axes is not None,
-            perform_everything_on_device=self._device.type == "cuda", device=self._device, allow_tqdm=False,
-        )  # fmt: skip
+        # it prints what it does not do on a CPU, and stdout is a log of JSON lines
+        with contextlib.redirect_stdout(io.StringIO()):
+            predictor = nnUNetPredictor(
+                tile_step_size=TILE_STEP, use_gaussian=True, use_mirroring=first.mirror_axes is not None,
+                perform_everything_on_device=self._device.type == "cuda", device=self._device,
+                allow_tqdm=False,
+            )  # fmt: skip
         # the predictor has switched it on, which may choose another algorithm each time
         torch.backends.cudnn.benchmark = benchmark
         predictor.manual_initialization(
