@@ -10,11 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import docker.errors
 import pytest
+import requests.exceptions
 
-from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.errors import EngineSilent, InfrastructureError, NoSpaceLeft, UserError
+from reseed.contracts.job import JobRecord
+from reseed.documents.reading import read_json
+from reseed.orchestration.executors.container_status import program_status
 from reseed.orchestration.executors.container_user import container_user
-from reseed.orchestration.executors.docker import DockerExecutor, build_command, program_status
+from reseed.orchestration.executors.docker import DockerExecutor, build_command, engine_complaint
 from reseed.orchestration.executors.executor import ProgramState
 from reseed.orchestration.study_file import read_study
 from reseed.orchestration.study_folder import StudyFolder
@@ -33,6 +38,22 @@ def docker_study_run(study: Path, out: Path) -> StudyRun:
         executor=DockerExecutor.connected(),
         own_executor=process_executor(context),
     )
+
+
+def _kill_once_trained_a_little(study: Path, out: Path, *, n_trainings: int) -> None:
+    """Run a study in containers, and SIGKILL the orchestrator once so many trainings have a checkpoint."""
+    command = [
+        sys.executable, "-m", "reseed", "run", str(study), "--out", str(out), "--executor", "docker",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while (
+        len(list((out / "jobs").glob("*/checkpoints/state.json"))) < n_trainings
+        and time.monotonic() < deadline
+    ):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
 
 
 @pytest.mark.docker
@@ -71,7 +92,10 @@ class TestStudies:
         )
 
         assert len(outcome.failed) == 1
-        assert diary.reason("train/big/run-0/member-0") == "killed: it used more memory than its limit"
+        assert diary.reason("train/big/run-0/member-0") == (
+            "killed: it used more memory than its limit of 0.25 GiB; "
+            "raise train.memory_gib in the manifest of logistic"
+        )
 
     def test_a_killed_orchestrator_leaves_its_containers_to_the_next(
         self, project: SmallProject, tmp_path: Path
@@ -79,15 +103,7 @@ class TestStudies:
         """Containers run on, and the next command takes them over instead of starting them again."""
         methods = {"slow": {"algorithm": "logistic", "settings": {"step_s": 0.1}}}
         study, out = project.study(methods=methods, runs=1), tmp_path / "out"
-        command = [
-            sys.executable, "-m", "reseed", "run", str(study), "--out", str(out), "--executor", "docker",
-        ]  # fmt: skip
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while len(list((out / "jobs").glob("*/checkpoints/state.json"))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.kill()
-        process.wait()
+        _kill_once_trained_a_little(study, out, n_trainings=2)
 
         assert docker_study_run(study, out).run(Diary(), n_jobs=2).is_complete
 
@@ -95,6 +111,36 @@ class TestStudies:
             len(json.loads(path.read_text())["attempts"]) for path in (out / "jobs").glob("*/state.json")
         ]
         assert attempts == [1] * 6
+
+    def test_a_study_that_is_moved_keeps_its_containers_and_its_copy_gets_none(
+        self, project: SmallProject, tmp_path: Path, engine
+    ):
+        """
+        Containers write into the folder wherever it is, and are found by their labels.
+
+        What another study, or a copy of this one, has started is not taken for our own.
+        """
+        methods = {"slow": {"algorithm": "logistic", "settings": {"step_s": 0.2}}}
+        study, out = project.study(methods=methods, runs=1, members=1), tmp_path / "out"
+        _kill_once_trained_a_little(study, out, n_trainings=1)
+        shutil.copytree(out, tmp_path / "copy")
+        key = next(path.parent.parent.name for path in out.glob("jobs/*/checkpoints/state.json"))
+        executor = DockerExecutor.connected()
+        record = read_json(tmp_path / "copy/jobs" / key / "state.json", JobRecord)
+        assert record.last is not None
+        states = [
+            executor.reconcile(record.last, StudyFolder(tmp_path / name).job(key).attempt(1)).state
+            for name in ("out", "copy")
+        ]
+        assert states == [ProgramState.RUNNING, ProgramState.LOST]
+
+        out.rename(tmp_path / "moved")
+        assert docker_study_run(study, tmp_path / "moved").run(Diary(), n_jobs=2).is_complete
+
+        records = [json.loads(path.read_text()) for path in (tmp_path / "moved/jobs").glob("*/state.json")]
+        assert [len(record["attempts"]) for record in records] == [1] * 5
+        left = engine.containers.list(all=True, filters={"label": f"org.reseed.job={key}"})
+        assert left == []
 
     def test_the_sandbox(self, project: SmallProject, tmp_path: Path, engine):
         """No network, no capabilities, a read-only root, not root, limits on memory and processes."""
@@ -147,6 +193,7 @@ class TestStates:
             ({"Status": "exited", "ExitCode": 0}, (ProgramState.EXITED, 0, False)),
             ({"Status": "exited", "ExitCode": 137, "OOMKilled": True}, (ProgramState.EXITED, 137, True)),
             ({"Status": "dead", "ExitCode": 1}, (ProgramState.EXITED, 1, False)),
+            ({"Status": "exited", "ExitCode": 255}, (ProgramState.LOST, None, False)),
         ],
     )
     def test_known_states(self, state, expected):
@@ -159,6 +206,23 @@ class TestStates:
         """A status that is not known is never taken for done."""
         with pytest.raises(InfrastructureError, match="unknown docker state"):
             program_status({"Status": "hibernating", "ExitCode": 0})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (requests.exceptions.ConnectionError("Connection aborted."), EngineSilent),
+        (docker.errors.DockerException("Error while fetching server API version"), EngineSilent),
+        (docker.errors.APIError("write /var/lib/docker/x: no space left on device"), NoSpaceLeft),
+        (docker.errors.APIError("invalid mount config"), InfrastructureError),
+    ],
+)
+def test_what_an_error_of_the_engine_means(error: Exception, kind: type[InfrastructureError]):
+    """Nobody there and no room are waited for; a refusal is a fault of the attempt."""
+    complaint = engine_complaint("the container cannot be created", error)
+
+    assert type(complaint) is kind
+    assert str(complaint).startswith("the container cannot be created: ")
 
 
 class TestUser:

@@ -10,7 +10,7 @@ import pytest
 
 from reseed.contracts.errors import JobFailed, UserError
 from reseed.contracts.job import Job, JobState
-from reseed.orchestration.ending import ending_of
+from reseed.orchestration.ending import Ending, ending_of, ending_on_a_full_disk
 from reseed.orchestration.executors.executor import ProgramState, ProgramStatus
 from reseed.orchestration.executors.host_paths import HostPaths
 from reseed.orchestration.state import exclusive, job_record
@@ -22,8 +22,11 @@ def _record(job: Job, state: str) -> str:
     return json.dumps({"key": job.key, "name": job.name, "state": state})
 
 
-def _exited(code: int, **more: bool) -> ProgramStatus:
-    return ProgramStatus(ProgramState.EXITED, exit_code=code, **more)
+def _exited(code: int, *, out_of_memory: bool = False) -> ProgramStatus:
+    return ProgramStatus(ProgramState.EXITED, exit_code=code, out_of_memory=out_of_memory)
+
+
+JOB = Job(key="1" * 64, name="train/a", kind="train", role="unet", command="train", code="2" * 64, outputs=())
 
 
 @pytest.mark.parametrize(
@@ -41,8 +44,8 @@ def _exited(code: int, **more: bool) -> ProgramStatus:
     ],
 )
 def test_what_an_end_means(status, cancelled, state, fault, tmp_path: Path):
-    """Only exit code 0 is success; what was killed from outside is tried again, what failed is not."""
-    ending = ending_of(status, AttemptFolder(tmp_path), log="", cancelled=cancelled)
+    """Only exit code 0 is success; what was killed from outside is tried again."""
+    ending = ending_of(JOB, status, AttemptFolder(tmp_path), log="", cancelled=cancelled)
 
     assert (ending.state, ending.fault) == (state, fault)
 
@@ -50,13 +53,64 @@ def test_what_an_end_means(status, cancelled, state, fault, tmp_path: Path):
 def test_the_failure_file_is_the_reason(tmp_path: Path):
     """The failure file speaks before the last line of the log does."""
     folder = AttemptFolder(tmp_path)
-    assert ending_of(_exited(1), folder, log="one\ntwo\n\n", cancelled=None).reason == "exit code 1: two"
+    assert ending_of(JOB, _exited(1), folder, log="one\ntwo\n\n", cancelled=None).reason == "exit code 1: two"
 
     folder.scratch.mkdir()
     folder.failure.write_text("out of folds\n")
     assert (
-        ending_of(_exited(139), folder, log="one", cancelled=None).reason == "killed by SIGSEGV: out of folds"
+        ending_of(JOB, _exited(139), folder, log="one", cancelled=None).reason
+        == "killed by SIGSEGV: out of folds"
     )
+
+
+def test_too_much_memory_names_the_setting(tmp_path: Path):
+    """Trying again would be the same: the limit has to be raised, and the reason says where."""
+    status = _exited(137, out_of_memory=True)
+
+    ending = ending_of(JOB, status, AttemptFolder(tmp_path), log="", cancelled=None)
+
+    assert ending.reason == (
+        "killed: it used more memory than its limit of 4 GiB; raise train.memory_gib in the manifest of unet"
+    )
+    assert not ending.may_be_chance
+
+
+@pytest.mark.parametrize(
+    ("reason", "log", "fault"),
+    [
+        ("exit code 1: OSError: [Errno 28] No space left on device", "", "disk"),
+        ("exit code 1: the run has failed", "…\nwrite: Disk quota exceeded\n", "disk"),
+        ("exit code 1: the gradient is not finite", "", "job"),
+    ],
+)
+def test_a_full_disk_is_not_the_jobs_fault(reason: str, log: str, fault: str):
+    """Unless the job says something else, or fills the disk itself."""
+    ending = Ending(JobState.FAILED, reason, "job", may_be_chance=True)
+
+    innocent, guilty = (
+        ending_on_a_full_disk(ending, exit_code=1, log=log, was_exhausted=False, is_its_own_doing=own)
+        for own in (False, True)
+    )
+
+    assert innocent.fault == fault
+    assert innocent.state is (JobState.QUEUED if fault == "disk" else JobState.FAILED)
+    assert guilty.fault == "job"
+    assert (guilty.reason or "").startswith("it filled the disk: ") is (fault == "disk")
+
+
+def test_silence_on_an_exhausted_disk_says_nothing():
+    """Where not even the reason could be written, the disk is to blame; not for running out of time."""
+    silent = Ending(JobState.FAILED, "exit code 1", "job", may_be_chance=True)
+    late = Ending(JobState.FAILED, "timed out after 5 s", "job")
+
+    def blamed(ending: Ending, *, was_exhausted: bool) -> Ending:
+        return ending_on_a_full_disk(
+            ending, exit_code=1, log="", was_exhausted=was_exhausted, is_its_own_doing=False
+        )
+
+    assert blamed(silent, was_exhausted=True).fault == "disk"
+    assert blamed(silent, was_exhausted=False) == silent
+    assert blamed(late, was_exhausted=True) == late
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

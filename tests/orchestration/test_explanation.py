@@ -89,7 +89,11 @@ def test_a_failure_is_told(project: SmallProject, tmp_path: Path):
 
     lines = _why(study, tmp_path / "out", "train/bad/run-0/member-0")
 
+    assert lines[0] == (
+        "train/bad/run-0/member-0 has failed and will not run again by itself; --retry-failed tries it again"
+    )
     assert lines[1] == "attempt 1 ended without a result: exit code 1: the gradient is not finite"
+    assert lines[2] == "attempt 2 ended without a result: exit code 1: the gradient is not finite"
 
 
 def test_a_name_that_is_no_job(project: SmallProject, tmp_path: Path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reseed.contracts.job import JobKind
+from reseed.contracts.digests import document_digest
+from reseed.contracts.job import Job, JobKind
 from reseed.contracts.study import Study
 from reseed.orchestration.plan import Plan, PlanInputs, study_plan
 from reseed.orchestration.study_file import read_study
@@ -205,6 +207,27 @@ def test_a_part_of_a_plan_holds_what_it_needs(project: SmallProject):
         "predict/two/run-1",
         "score/two/run-1",
     ]
+
+
+KEY_FIELDS = {
+    "kind", "role", "command", "code", "settings", "environment", "config", "data", "inputs", "outputs",
+}  # fmt: skip
+
+
+def test_a_key_is_the_digest_of_what_decides_the_result(project: SmallProject):
+    """Recorded studies keep their keys: the digest is of these fields of the job, as JSON, and no others."""
+    for job in study_plan(_inputs(project.study())).jobs:
+        deciding = job.model_dump(mode="json", include=KEY_FIELDS)
+        for folder in deciding["inputs"]:
+            assert folder.pop("file") is None  # nothing is given to these trainings
+        assert job.key == document_digest(deciding)
+
+
+def test_a_plan_as_json_is_the_plan(project: SmallProject):
+    """Every job comes back from plan.json as it was."""
+    plan = study_plan(_inputs(project.study()))
+
+    assert tuple(Job.model_validate(job) for job in json.loads(plan.as_json())) == plan.jobs
 
 
 def test_a_large_plan(project: SmallProject):

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from reseed.contracts.job import Attempt, Job, JobRecord, JobState
+from reseed.orchestration.durations import duration_text
 from reseed.orchestration.plan import Plan
-from reseed.orchestration.progress import StudyProgress, duration_text
+from reseed.orchestration.progress import StudyProgress
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.job import Job
+from reseed.contracts.manifest import Resources
 from reseed.orchestration.plan import Plan
-from reseed.orchestration.queue import JobQueue
+from reseed.orchestration.queue import MAX_OVERTAKEN, JobQueue
+from reseed.orchestration.slots import Slots
 
 
-def _job(number: int, *needs: int) -> Job:
+def _job(number: int, *needs: int, cpus: int = 1) -> Job:
     return Job(
         key=f"{number:064x}",
         name=str(number),
@@ -20,13 +24,19 @@ def _job(number: int, *needs: int) -> Job:
         code="0" * 64,
         outputs=(),
         needs=tuple(f"{need:064x}" for need in needs),
+        resources=Resources(cpus=cpus),
     )
+
+
+def _first(queue: JobQueue) -> Job | None:
+    found = queue.take(lambda resources: True)
+    return found and found[0]
 
 
 def _taken(queue: JobQueue) -> list[str]:
     names = []
-    while queue:
-        names.append(queue.take().name)
+    while (job := _first(queue)) is not None:
+        names.append(job.name)
     return names
 
 
@@ -53,7 +63,8 @@ def test_a_finished_job_frees_those_that_waited_for_it_alone():
 def test_a_job_put_back_keeps_its_place():
     """A second try comes before what stands later in the plan."""
     queue = JobQueue(PLAN, [])
-    first = queue.take()
+    first = _first(queue)
+    assert first is not None
     queue.put(first)
 
     assert _taken(queue) == ["1", "5"]
@@ -79,3 +90,44 @@ def test_a_need_outside_the_plan_is_refused():
         JobQueue(half, [])
 
     assert _taken(JobQueue(half, [JOBS[0].key])) == ["2", "3"]
+
+
+def test_a_job_that_does_not_fit_lets_others_go_first_a_number_of_times():
+    """Nothing idles while a ready job fits; and a large one is not put off for ever."""
+    large, small = _job(1, cpus=2), [_job(number) for number in range(2, 40)]
+    queue = JobQueue(Plan((large, *small)), [])
+    slots = Slots(2)
+    busy = slots.take(Resources(cpus=1))
+    assert busy is not None
+
+    overtaking = []
+    while (found := queue.take(slots.take)) is not None:
+        overtaking.append(found[0].name)
+        slots.give_back(found[1])
+
+    assert overtaking == [job.name for job in small[:MAX_OVERTAKEN]]
+    slots.give_back(busy)
+    found = queue.take(slots.take)
+    assert found is not None
+    assert found[0] == large
+    slots.give_back(found[1])
+    found = queue.take(slots.take)
+    assert found is not None
+    assert found[0] == small[MAX_OVERTAKEN]
+
+
+def test_a_job_that_waits_before_its_next_attempt_keeps_nobody_from_starting():
+    """It counts as to do, is not offered before its time, and then keeps its place."""
+    queue = JobQueue(PLAN, [])
+    first = _first(queue)
+    assert first is not None
+    queue.put(first, delay_s=0.05)
+
+    assert _taken(queue) == ["5"]
+    assert queue
+    deadline = time.monotonic() + 10
+    taken: list[str] = []
+    while not taken and time.monotonic() < deadline:
+        taken = _taken(queue)
+    assert taken == ["1"]
+    assert not queue

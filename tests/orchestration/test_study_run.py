@@ -15,9 +15,13 @@ import psutil
 import pytest
 
 from reseed.contracts.errors import UserError
-from reseed.contracts.job import Job, JobRecord, JobState
-from reseed.orchestration.plan import Plan
-from reseed.orchestration.runner import Outcome
+from reseed.contracts.files import write_json_atomically
+from reseed.contracts.job import Attempt, Job, JobRecord, JobState
+from reseed.contracts.manifest import Resources
+from reseed.orchestration.clock import utc_now
+from reseed.orchestration.faults import failed_for_good, history
+from reseed.orchestration.outcome import Outcome
+from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.study_file import read_study
 from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.study_run import StudyRun, process_executor
@@ -31,6 +35,7 @@ class Diary:
 
     started_jobs: list[str] = field(default_factory=list)
     endings: dict[str, JobRecord] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
     n_at_once: int = 0
     most_at_once: int = 0
 
@@ -47,6 +52,10 @@ class Diary:
         """Keep the record."""
         self.n_at_once -= 1
         self.endings[job.name] = record
+
+    def notice(self, line: str) -> None:
+        """Keep the line."""
+        self.notices.append(line)
 
     def tick(self) -> None:
         """Nothing to remember."""
@@ -155,7 +164,64 @@ def test_a_failing_job_fails_alone(project: SmallProject, tmp_path: Path):
     assert (len(outcome.failed), len(outcome.blocked)) == (1, 3)
     assert not (out / "comparisons.json").exists()
     logs = [log.read_text() for log in (out / "jobs").glob("*/attempts/*/log")]
-    assert sum("about to fail" in log for log in logs) == 1
+    assert sum("about to fail" in log for log in logs) == 2
+
+
+def test_a_failed_job_is_not_tried_for_ever(project: SmallProject, tmp_path: Path):
+    """
+    Once more in case it was chance, and not again.
+
+    Not by the next command either, which says so, unless it is told to or the manifest gives the
+    job other resources.
+    """
+    methods = {"bad": {"algorithm": "logistic", "settings": {"crash": "fail"}}}
+    study, out = project.study(methods=methods, runs=1, members=1), tmp_path / "out"
+    name = "train/bad/run-0/member-0"
+
+    diary, _ = _run(study, out)
+    record = diary.endings[name]
+    assert [attempt.fault for attempt in record.attempts] == ["job", "job"]
+    assert history(record) == "twice the same way"
+
+    diary, outcome = _run(study, out)
+    assert diary.started_jobs == []
+    assert len(outcome.failed) == 1
+    assert diary.notices == [
+        f"{name}: failed before and is not tried again: exit code 1: the gradient is not finite"
+    ]
+
+    diary, _ = _run(study, out, retry_failed=True)
+    assert [attempt.number for attempt in diary.endings[name].attempts] == [1, 2, 3, 4]
+
+
+def test_other_resources_are_another_chance(project: SmallProject, tmp_path: Path):
+    """What ran out of time is tried again once it has more, although its key is the same."""
+    methods = {"slow": {"algorithm": "logistic", "settings": {"step_s": 30.0}}}
+    study, out = project.study(methods=methods, runs=1, members=1), tmp_path / "out"
+    name = "train/slow/run-0/member-0"
+    jobs = {job.name: job for job in study_plan(study_run(study, out).inputs).jobs}
+    record = JobRecord(
+        key=jobs[name].key,
+        name=name,
+        state=JobState.FAILED,
+        attempts=(
+            Attempt(
+                number=1, executor="process", handle={}, started=utc_now(), reason="timed out", fault="job"
+            ),
+        ),
+    )
+    folder = StudyFolder(out).job(jobs[name].key).specification
+
+    same = failed_for_good(record, jobs[name], _written(folder, jobs[name]))
+    less = jobs[name].model_copy(update={"resources": Resources(timeout_s=1)})
+
+    assert same
+    assert not failed_for_good(record, jobs[name], _written(folder, less))
+
+
+def _written(path: Path, job: Job) -> Path:
+    write_json_atomically(path, job)
+    return path
 
 
 def test_a_job_killed_from_outside_is_tried_again_a_few_times(project: SmallProject, tmp_path: Path):

@@ -25,6 +25,8 @@ COMMANDS = {
     "run": CommandPlace("study", "run", "Retrain, predict, score and compare every run of every method."),
     "plan": CommandPlace("study", "plan", "Print the jobs of a study and which of them are done."),
     "cancel": CommandPlace("cluster", "cancel", "End a study's jobs in Slurm, after they have checkpointed."),
+    "status": CommandPlace("status", "status", "Say what of a study is done, runs, has failed or waits."),
+    "prune": CommandPlace("prune", "prune", "Remove what a study no longer needs."),
     "train": CommandPlace("study", "train", "Do only the preprocessing and the trainings of a study."),
     "evaluate": CommandPlace("evaluate", "evaluate", "Score one run's predictions against the reference."),
     "task": CommandPlace("task", "app", "Check a task file, and list the tasks there are."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,18 +21,17 @@ from reseed.orchestration.executors.process import ProcessExecutor
 from reseed.orchestration.explanation import explanation, named_job
 from reseed.orchestration.footprint.rates import site
 from reseed.orchestration.footprint.words import reproduction_line, site_lines
+from reseed.orchestration.outcome import Outcome
 from reseed.orchestration.ownership import hand_over
 from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.progress import StudyProgress
 from reseed.orchestration.project import Algorithm, Project
-from reseed.orchestration.runner import Outcome
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.orchestration.slurm.cluster import SlurmCluster, cluster_settings
 from reseed.orchestration.state import job_record
 from reseed.orchestration.study_file import StudyContext, read_study
 from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.study_run import StudyRun, process_executor
-from reseed.reporting import write_report
 
 EXIT_INCOMPLETE = 1
 EXIT_INTERRUPTED = 130
@@ -56,6 +54,13 @@ ExecutorOption = Annotated[
 ]
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Jobs side by side. Default: one per core.")
+]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option("--memory", min=0.1, metavar="GIB", help="Memory for all jobs. Default: the machine's."),
+]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-failed", help="Also jobs that failed by themselves in an earlier command.")
 ]
 DataOption = Annotated[
     Path | None, typer.Option("--datasets", help="Where datasets are kept. Default: <project>/datasets.")
@@ -99,6 +104,8 @@ def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     rates: RatesOption = None,
     slurm: SiteOption = None,
     detach: DetachOption = False,
+    memory: MemoryOption = None,
+    retry_failed: RetryOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
 ) -> None:
     """
@@ -137,7 +144,9 @@ def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
             raise UserError("--detach is of one study; name its own file in the collection's folder")
         run_collection(asked, jobs)
         return
-    study_run, outcome = executed(console, asked, jobs, detach=detach)
+    study_run, outcome = executed(
+        console, asked, jobs, detach=detach, memory_gib=memory, retry_failed=retry_failed
+    )
     finished(console, study_run, outcome)
     _leave(console, study_run, outcome, detached=detach)
 
@@ -149,13 +158,15 @@ def finished(console: Console, study_run: StudyRun, outcome: Outcome) -> bool:
     folder = study_run.folder
     print_summary(console, folder.comparisons)
     print_footprint(console, folder)
+    from reseed.reporting import write_report  # noqa: PLC0415 (seconds, that only a finished study needs)
+
     write_report(folder.path)
     hand_over(folder.path, like=study_run.context.project.root)
     console.print(f"\nreport: {_shown(folder.report)}", highlight=False, soft_wrap=True)
     return True
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     study: StudyArgument,
     out: OutOption = None,
     executor: ExecutorOption = None,
@@ -164,6 +175,8 @@ def train(
     project: ProjectOption = None,
     slurm: SiteOption = None,
     detach: DetachOption = False,
+    memory: MemoryOption = None,
+    retry_failed: RetryOption = False,
 ) -> None:
     """
     Do only the preprocessing and the trainings of a study; `reseed run` does the rest later.
@@ -181,7 +194,15 @@ def train(
             raise UserError("--detach is of one study; name its own file in the collection's folder")
         run_collection(asked, jobs, trains_only=True)
         return
-    study_run, outcome = executed(console, asked, jobs, part=Plan.trainings, detach=detach)
+    study_run, outcome = executed(
+        console,
+        asked,
+        jobs,
+        part=Plan.trainings,
+        detach=detach,
+        memory_gib=memory,
+        retry_failed=retry_failed,
+    )
     _leave(console, study_run, outcome, detached=detach)
 
 
@@ -221,15 +242,14 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     study_run = study_run_of(Console(stderr=True), asked)
     planned = study_plan(study_run.inputs)
     if as_json:
-        typer.echo(json.dumps([job.model_dump(mode="json") for job in planned.jobs], indent=1))
+        typer.echo(planned.as_json(), nl=False)
         return
     if explain is not None:
         lines = explanation(named_job(planned, explain), planned, study_run.folder)
     else:
         lines = plan_lines(planned, study_run.folder)
         lines += [reproduction_line(study_run.estimate(planned)), *site_lines(study_run.site)]
-    for line in lines:
-        typer.echo(line)
+    typer.echo("\n".join(lines))
 
 
 def plan_lines(planned: Plan, folder: StudyFolder) -> list[str]:
@@ -272,6 +292,8 @@ def executed(
     *,
     part: Callable[[Plan], Plan] = lambda whole: whole,
     detach: bool = False,
+    memory_gib: float | None = None,
+    retry_failed: bool = False,
 ) -> tuple[StudyRun, Outcome]:
     study_run = study_run_of(console, asked)
     on_cluster = isinstance(study_run.executor, SlurmCluster)
@@ -279,10 +301,18 @@ def executed(
         raise UserError("--detach: only a cluster goes on by itself; add --executor slurm")
     progress = StudyProgress(console, n_side_by_side=None if on_cluster else n_jobs or n_usable_cpus())
     try:
-        return study_run, study_run.run(progress, n_jobs=n_jobs, part=part, detach=detach)
+        outcome = study_run.run(
+            progress,
+            n_jobs=n_jobs,
+            part=part,
+            detach=detach,
+            memory_gib=memory_gib,
+            retry_failed=retry_failed,
+        )
     finally:
         progress.close()
         hand_over(study_run.folder.path, like=study_run.context.project.root)
+    return study_run, outcome
 
 
 def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
@@ -353,7 +383,7 @@ def _leave(console: Console, study_run: StudyRun, outcome: Outcome, *, detached:
         raise typer.Exit(EXIT_INTERRUPTED)
     console.print(
         f"{len(outcome.failed)} jobs failed and {len(outcome.blocked)} could not be done for that; "
-        f"logs are in {_shown(study_run.folder.jobs)}/<key>/attempts; the same command tries them again",
+        f"logs are in {_shown(study_run.folder.jobs)}/<key>/attempts; --retry-failed tries them again",
         style="red",
         highlight=False,
         soft_wrap=True,

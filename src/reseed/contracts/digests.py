@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _BLOCK_BYTES = 1 << 20
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def file_digest(path: Path) -> str:
@@ -22,7 +23,7 @@ def file_digest(path: Path) -> str:
 
 def canonical_json(document: Any) -> str:
     """JSON with sorted keys and no white space: equal documents give equal text."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(document)
 
 
 def document_digest(document: Any) -> str:

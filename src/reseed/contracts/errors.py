@@ -9,6 +9,8 @@ ReseedError
 │   ├── InvalidDataset    a dataset folder that is not what its manifest says
 │   └── JobFailed         a job of a study ended without its result
 └── InfrastructureError   the machine, the engine or the network: retried, then reported
+    ├── EngineSilent      nobody answers: waited for
+    └── NoSpaceLeft       a disk is full: waited for
 """
 
 from __future__ import annotations
@@ -59,3 +61,11 @@ class JobFailed(UserError):
 
 class InfrastructureError(ReseedError):
     """The machine, the container engine or the network failed, not the person."""
+
+
+class EngineSilent(InfrastructureError):
+    """The engine does not answer; whether it has done what it was asked is not known."""
+
+
+class NoSpaceLeft(InfrastructureError):
+    """A disk is full, or a quota used up."""

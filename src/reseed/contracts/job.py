@@ -40,6 +40,10 @@ class JobState(StrEnum):
 _TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
+Fault = Literal["job", "infrastructure", "disk", "interruption"]
+"""Whose fault it is that an attempt has no result; a full disk and a stop are never the job's."""
+
+
 class InputFolder(Contract):
     """A folder that a job reads: of the dataset, of an earlier job's output, or with a given file."""
 
@@ -81,6 +85,13 @@ class Job(Contract):
     resources: Resources = Resources()
 
 
+class BootInstant(Contract):
+    """An instant on the clock that counts from a machine's start; setting the clock does not move it."""
+
+    boot: str = Field(min_length=1, description="Which start of which machine.")
+    seconds: float = Field(ge=0, description="Since then, sleep included.")
+
+
 class Attempt(Contract):
     """One start of a job."""
 
@@ -88,11 +99,16 @@ class Attempt(Contract):
     executor: str
     handle: dict[str, str | int | float] = Field(description="How the executor finds it again.")
     started: datetime
-    ended: datetime | None = None
+    started_on_boot_clock: BootInstant | None = Field(
+        default=None, description="The same instant, as measured."
+    )
+    ended: datetime | None = Field(
+        default=None, description="When it started plus how long it took: a clock that is set is not time."
+    )
     exit_code: int | None = None
     peak_memory_mib: float | None = Field(default=None, description="Largest resident set seen, sampled.")
     reason: str | None = Field(default=None, description="Why it ended without a result, in words.")
-    fault: Literal["job", "infrastructure", "interruption"] | None = None
+    fault: Fault | None = None
 
 
 class JobRecord(Contract):
@@ -102,6 +118,7 @@ class JobRecord(Contract):
     name: str
     state: JobState
     attempts: tuple[Attempt, ...] = ()
+    output_bytes: int | None = Field(default=None, ge=0, description="Size of the result.")
 
     @property
     def last(self) -> Attempt | None:

@@ -64,4 +64,7 @@ class Seeds(Contract):
 
     def environment(self) -> dict[str, str]:
         """The variables that hand the seeds to a container, `RESEED_SEED_WEIGHTS` and so on."""
-        return {seed_variable(stream): str(getattr(self, stream.value)) for stream in SeedStream}
+        return {_VARIABLES[stream]: str(seed) for stream, seed in self}
+
+
+_VARIABLES = {stream.value: seed_variable(stream) for stream in SeedStream}

@@ -63,6 +63,7 @@ class Study(Contract):
     slurm: SlurmSettings = Field(
         default=SlurmSettings(), description="For executor slurm; what is not given here is the site's."
     )
+    runs_per_gpu: int = Field(default=1, ge=1, description="Jobs that share a GPU, of those that use one.")
 
     @field_validator("vary")
     @classmethod

@@ -1,30 +1,45 @@
-"""How an attempt ended, in words, and whether it is worth another."""
+"""How an attempt ended, in words, and whose fault it is that it has no result."""
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass
-from typing import Literal
 
-from reseed.contracts.job import JobState
+from reseed.contracts.job import Fault, Job, JobKind, JobState
 from reseed.orchestration.executors.executor import ProgramState, ProgramStatus
 from reseed.orchestration.study_folder import AttemptFolder
 
-Fault = Literal["job", "infrastructure", "interruption"]
-
 _KILLED_FROM_OUTSIDE = {128 + signal.SIGKILL, 128 + signal.SIGTERM}
+_NO_ROOM = re.compile(r"no space left|enospc|errno 28\b|quota exceeded|errno 122\b", re.IGNORECASE)
+_MANIFEST_KEY = {JobKind.PREPROCESS: "preprocess", JobKind.TRAIN: "train", JobKind.PREDICT: "inference"}
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What an attempt's end makes of its job: succeeded, failed, or queued for another attempt."""
+    """
+    What an attempt's end makes of its job: succeeded, failed, or queued for another attempt.
+
+    Parameters
+    ----------
+    state, reason, fault
+        As they are recorded.
+    may_be_chance
+        Whether the same program could end differently if it were started again.
+    delay_s
+        How long a queued job waits before that.
+    """
 
     state: JobState
     reason: str | None = None
     fault: Fault | None = None
+    may_be_chance: bool = False
+    delay_s: float = 0.0
 
 
-def ending_of(status: ProgramStatus, folder: AttemptFolder, *, log: str, cancelled: str | None) -> Ending:
+def ending_of(
+    job: Job, status: ProgramStatus, folder: AttemptFolder, *, log: str, cancelled: str | None
+) -> Ending:
     """
     What the end of a program means.
 
@@ -37,17 +52,49 @@ def ending_of(status: ProgramStatus, folder: AttemptFolder, *, log: str, cancell
         timed_out = cancelled.startswith("timed out")
         return Ending(JobState.FAILED, cancelled, "job") if timed_out else _again(cancelled, "interruption")
     if status.out_of_memory:
-        return Ending(JobState.FAILED, "killed: it used more memory than its limit", "job")
+        return Ending(JobState.FAILED, _out_of_memory(job), "job")
     if status.state is ProgramState.LOST:
-        return _again("vanished without an exit code: killed from outside", "infrastructure")
-    if status.exit_code in _KILLED_FROM_OUTSIDE:
+        return _again(status.why or "vanished without an exit code: killed from outside", "infrastructure")
+    if status.exit_code in _KILLED_FROM_OUTSIDE or status.was_stopped:
         return _again(f"{_exit_words(status.exit_code)} from outside", "infrastructure")
     words = _last_words(folder, log)
-    return Ending(JobState.FAILED, f"{_exit_words(status.exit_code)}{': ' + words if words else ''}", "job")
+    reason = f"{_exit_words(status.exit_code)}{': ' + words if words else ''}"
+    return Ending(JobState.FAILED, reason, "job", may_be_chance=True)
+
+
+def ending_on_a_full_disk(
+    ending: Ending, *, exit_code: int | None, log: str, was_exhausted: bool, is_its_own_doing: bool
+) -> Ending:
+    """
+    What an end without a result means when the disk was full while the program ran.
+
+    Parameters
+    ----------
+    ending, exit_code, log
+        How it ended.
+    was_exhausted
+        Whether nothing at all could be written for a while, so that its silence says nothing.
+    is_its_own_doing
+        Whether what this attempt has written makes the difference.
+    """
+    speaks_of_it = _NO_ROOM.search(f"{ending.reason} {log}") is not None
+    may_be_it = ending.may_be_chance or exit_code == 0
+    if ending.fault == "interruption" or not (speaks_of_it or (was_exhausted and may_be_it)):
+        return ending
+    if is_its_own_doing:
+        return Ending(JobState.FAILED, f"it filled the disk: {ending.reason}", "job", may_be_chance=True)
+    return Ending(JobState.QUEUED, f"the disk was full: {ending.reason}", "disk")
+
+
+def _out_of_memory(job: Job) -> str:
+    limit = f"killed: it used more memory than its limit of {job.resources.memory_gib:g} GiB"
+    if job.kind not in _MANIFEST_KEY:
+        return limit
+    return f"{limit}; raise {_MANIFEST_KEY[job.kind]}.memory_gib in the manifest of {job.role}"
 
 
 def _again(reason: str, fault: Fault) -> Ending:
-    return Ending(JobState.QUEUED, reason, fault)
+    return Ending(JobState.QUEUED, reason, fault, may_be_chance=True)
 
 
 def _exit_words(code: int | None) -> str:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from reseed.contracts.errors import UserError
 from reseed.contracts.job import Job, JobRecord, JobState
 from reseed.documents.reading import read_json
+from reseed.orchestration.faults import failed_for_good
 from reseed.orchestration.plan import Plan
 from reseed.orchestration.state import job_record
 from reseed.orchestration.study_folder import StudyFolder
@@ -40,7 +41,11 @@ def explanation(job: Job, plan: Plan, study: StudyFolder) -> list[str]:
     record = job_record(study, job)
     if record.state is JobState.SUCCEEDED:
         return [f"{job.name} is done and will not run: its result is in {study.job(job.key).output}"]
-    lines = [f"{job.name} will run", *_own_history(record)]
+    if failed_for_good(record, job, study.job(job.key).specification):
+        first = f"{job.name} has failed and will not run again by itself; --retry-failed tries it again"
+    else:
+        first = f"{job.name} will run"
+    lines = [first, *_own_history(record)]
     earlier = _earlier_jobs(study)
     if job.name not in earlier:
         return [*lines, "no job of that name has been done in this study folder"]
@@ -48,11 +53,11 @@ def explanation(job: Job, plan: Plan, study: StudyFolder) -> list[str]:
 
 
 def _own_history(record: JobRecord) -> Iterator[str]:
-    attempt = record.last
+    for attempt in record.attempts:
+        if attempt.ended is not None:
+            yield f"attempt {attempt.number} ended without a result: {attempt.reason}"
     if record.state is JobState.RUNNING:
         yield "an earlier command has started it: it is taken over, or tried again when it has ended"
-    elif attempt is not None:
-        yield f"attempt {attempt.number} ended without a result: {attempt.reason}"
 
 
 def _earlier_jobs(study: StudyFolder) -> dict[str, Job]:

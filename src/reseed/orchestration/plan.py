@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,19 +31,6 @@ COMPARE_CONFIG = "compare.json"
 INITIAL_WEIGHTS = "initial_weights"
 """The setting with the name of the file, and the channel with the file."""
 INITIAL_WEIGHTS_TARGET = f"/opt/ml/input/data/{INITIAL_WEIGHTS}"
-
-KEY_FIELDS = (
-    "kind",
-    "role",
-    "command",
-    "code",
-    "settings",
-    "environment",
-    "config",
-    "data",
-    "inputs",
-    "outputs",
-)
 
 
 @dataclass(frozen=True)
@@ -100,6 +90,10 @@ class Plan:
         """Jobs by key."""
         return {job.key: job for job in self.jobs}
 
+    def as_json(self) -> str:
+        """The jobs as a JSON list, one a line: what plan.json holds."""
+        return "[\n" + ",\n".join(job.model_dump_json() for job in self.jobs) + "\n]\n"
+
     def of_kind(self, *kinds: JobKind) -> Plan:
         """The part of the plan that does these kinds of job."""
         return Plan(tuple(job for job in self.jobs if job.kind in kinds))
@@ -144,18 +138,39 @@ def _resolved(inputs: PlanInputs, method: str, manifest: AlgorithmManifest, stag
 
 def study_plan(inputs: PlanInputs) -> Plan:
     """The whole plan: preprocess, train, predict and score every run of every method, then compare."""
+    with _no_garbage():
+        return _study_plan(inputs)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Spare the collector a hundred thousand jobs that are all kept."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _study_plan(inputs: PlanInputs) -> Plan:
     jobs: dict[str, Job] = {}
     scores = []
+    task = {TASK_CONFIG: yaml.safe_dump(inputs.task.model_dump(mode="json"), sort_keys=False)}
     for method in inputs.study.methods:
-        preprocess = _preprocess_job(inputs, method)
+        settings = _settings_by_stage(inputs, method)
+        preprocess = _preprocess_job(inputs, method, settings["preprocess"])
         jobs.setdefault(preprocess.key, preprocess)
         for run in range(inputs.study.n_runs(method)):
             members = [
-                _train_job(inputs, method=method, run=run, member=member, preprocess=preprocess)
+                _train_job(
+                    inputs, settings["train"], method=method, run=run, member=member, preprocess=preprocess
+                )
                 for member in range(inputs.study.members)
             ]
-            predict = _predict_job(inputs, method=method, run=run, members=members)
-            score = _score_job(inputs, method=method, run=run, predict=predict)
+            predict = _predict_job(inputs, settings["inference"], method=method, run=run, members=members)
+            score = _score_job(inputs, task, method=method, run=run, predict=predict)
             scores.append(score)
             for job in (*members, predict, score):
                 jobs.setdefault(job.key, job)
@@ -164,7 +179,7 @@ def study_plan(inputs: PlanInputs) -> Plan:
     return Plan(tuple(jobs.values()))
 
 
-def _preprocess_job(inputs: PlanInputs, method: str) -> Job:
+def _preprocess_job(inputs: PlanInputs, method: str, settings: dict[str, str]) -> Job:
     manifest = inputs.training_manifest(method)
     return _keyed(
         name=f"preprocess/{method}",
@@ -173,15 +188,17 @@ def _preprocess_job(inputs: PlanInputs, method: str) -> Job:
         role=manifest.algorithm,
         command="preprocess",
         code=inputs.code_digest(manifest.algorithm),
-        settings=_texts(method_settings(inputs, method, stage="preprocess")),
+        settings=settings,
         inputs=(InputFolder(target="/opt/ml/input/data/training", path="training"),),
-        outputs=(OutputFolder(target="/opt/ml/output/data", name=""),),
+        outputs=(_OUTPUT_DATA,),
         resources=manifest.preprocess,
         data=inputs.dataset_digest("training"),
     )
 
 
-def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, preprocess: Job) -> Job:
+def _train_job(
+    inputs: PlanInputs, settings: dict[str, str], *, run: int, member: int, preprocess: Job, method: str
+) -> Job:
     manifest = inputs.training_manifest(method)
     weights = inputs.initial_weights.get(method)
     given = () if weights is None else (InputFolder(target=INITIAL_WEIGHTS_TARGET, file=weights.sha256),)
@@ -196,7 +213,7 @@ def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, prepro
         role=manifest.algorithm,
         command="train",
         code=inputs.code_digest(manifest.algorithm),
-        settings=_texts(method_settings(inputs, method, stage="train")),
+        settings=settings,
         environment={
             **seeds.environment(),
             MEMBER_VARIABLE: str(member),
@@ -205,17 +222,16 @@ def _train_job(inputs: PlanInputs, *, method: str, run: int, member: int, prepro
             **({REPETITION_VARIABLE: str(repetition)} if repetition else {}),
         },
         inputs=(InputFolder(target="/opt/ml/input/data/preprocessed", job=preprocess.key), *given),
-        outputs=(
-            OutputFolder(target="/opt/ml/model", name="model"),
-            OutputFolder(target="/opt/ml/output/data", name="data"),
-        ),
+        outputs=_TRAIN_OUTPUTS,
         has_checkpoints=True,
         needs=(preprocess.key,),
         resources=manifest.train,
     )
 
 
-def _predict_job(inputs: PlanInputs, *, method: str, run: int, members: list[Job]) -> Job:
+def _predict_job(
+    inputs: PlanInputs, settings: dict[str, str], *, method: str, run: int, members: list[Job]
+) -> Job:
     manifest = inputs.manifest(method)
     return _keyed(
         name=f"predict/{method}/run-{run}",
@@ -225,7 +241,7 @@ def _predict_job(inputs: PlanInputs, *, method: str, run: int, members: list[Job
         role=manifest.algorithm,
         command="inference",
         code=inputs.code_digest(manifest.algorithm),
-        settings=_texts(method_settings(inputs, method, stage="inference")),
+        settings=settings,
         inputs=(
             InputFolder(target="/input", path="test/cases"),
             *(
@@ -233,14 +249,14 @@ def _predict_job(inputs: PlanInputs, *, method: str, run: int, members: list[Job
                 for number, job in enumerate(members)
             ),
         ),
-        outputs=(OutputFolder(target="/output", name=""),),
+        outputs=(_OUTPUT,),
         needs=tuple(job.key for job in members),
         resources=manifest.inference,
         data=inputs.dataset_digest("test/cases"),
     )
 
 
-def _score_job(inputs: PlanInputs, *, method: str, run: int, predict: Job) -> Job:
+def _score_job(inputs: PlanInputs, task: dict[str, str], *, method: str, run: int, predict: Job) -> Job:
     return _keyed(
         name=f"score/{method}/run-{run}",
         kind=JobKind.SCORE,
@@ -249,12 +265,12 @@ def _score_job(inputs: PlanInputs, *, method: str, run: int, predict: Job) -> Jo
         role=EVALUATION,
         command="evaluate",
         code=inputs.code_digest(EVALUATION),
-        config={TASK_CONFIG: yaml.safe_dump(inputs.task.model_dump(mode="json"), sort_keys=False)},
+        config=task,
         inputs=(
             InputFolder(target="/input", job=predict.key),
             InputFolder(target="/opt/ml/input/data/ground_truth", path="test/reference"),
         ),
-        outputs=(OutputFolder(target="/output", name=""),),
+        outputs=(_OUTPUT,),
         needs=(predict.key,),
         resources=Resources(memory_gib=2.0, timeout_s=1800),
         data=inputs.dataset_digest("test/reference"),
@@ -283,7 +299,7 @@ def _compare_job(inputs: PlanInputs, scores: list[Job]) -> Job:
         code=inputs.code_digest(COMPARISON),
         config={COMPARE_CONFIG: canonical_json(settings)},
         inputs=tuple(InputFolder(target=f"/input/{job.key}", job=job.key) for job in scores),
-        outputs=(OutputFolder(target="/output", name=""),),
+        outputs=(_OUTPUT,),
         needs=tuple(job.key for job in scores),
         resources=Resources(memory_gib=4.0, timeout_s=3600),
     )
@@ -294,15 +310,43 @@ def _design_setting(study: Study) -> dict[str, object]:
     return {} if study.design is None else {"design": study.design.model_dump(mode="json")}
 
 
-def _texts(settings: Settings) -> dict[str, str]:
-    return {key: setting_text(value) for key, value in settings.items()}
+def _settings_by_stage(inputs: PlanInputs, method: str) -> dict[Stage, dict[str, str]]:
+    """What hyperparameters.json of each entry point says; the same for every run."""
+    stages: tuple[Stage, ...] = ("preprocess", "train", "inference")
+    return {
+        stage: {
+            key: setting_text(value) for key, value in method_settings(inputs, method, stage=stage).items()
+        }
+        for stage in stages
+    }
 
 
-def _keyed(**fields: object) -> Job:
+def _keyed(**fields: Any) -> Job:
     """A job with its key: the digest of all that decides its result, and of nothing else."""
-    unkeyed = Job.model_validate({"key": "0" * 64, **fields})
-    deciding = unkeyed.model_dump(mode="json", include=set(KEY_FIELDS))
-    for folder in deciding["inputs"]:
-        if folder["file"] is None:
-            del folder["file"]  # younger than the keys of studies that are done
-    return unkeyed.model_copy(update={"key": document_digest(deciding)})
+    deciding = {
+        "kind": fields["kind"].value,
+        "role": fields["role"],
+        "command": fields["command"],
+        "code": fields["code"],
+        "settings": fields.get("settings", {}),
+        "environment": fields.get("environment", {}),
+        "config": fields.get("config", {}),
+        "data": fields.get("data"),
+        "inputs": [_deciding_input(folder) for folder in fields["inputs"]],
+        "outputs": [{"target": folder.target, "name": folder.name} for folder in fields["outputs"]],
+    }
+    return Job(key=document_digest(deciding), **fields)
+
+
+def _deciding_input(folder: InputFolder) -> dict[str, str | None]:
+    # a file is younger than the keys of studies that are done
+    given = {} if folder.file is None else {"file": folder.file}
+    return {"target": folder.target, "job": folder.job, "path": folder.path, **given}
+
+
+_OUTPUT = OutputFolder(target="/output", name="")
+_OUTPUT_DATA = OutputFolder(target="/opt/ml/output/data", name="")
+_TRAIN_OUTPUTS = (
+    OutputFolder(target="/opt/ml/model", name="model"),
+    OutputFolder(target="/opt/ml/output/data", name="data"),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from statistics import median
 
@@ -19,17 +19,20 @@ from rich.progress import (
 )
 
 from reseed.contracts.job import Job, JobKind, JobRecord, JobState
+from reseed.orchestration.durations import duration_text
 from reseed.orchestration.plan import Plan
 
 _PLAIN_INTERVAL_S = 10.0
+_BAR_INTERVAL_S = 0.25
+_N_DURATIONS = 200
 
 
 class StudyProgress:
     """
     Listens to a runner and tells a console: jobs done, running, and the time left.
 
-    The time left is the work left at the median duration of each kind of job so far, over the
-    jobs that run side by side: as many as run now, where a cluster decides how many that are.
+    The time left is the work left at the median duration of the latest jobs of each kind, over
+    the jobs that run side by side: as many as run now, where a cluster decides how many that are.
     """
 
     def __init__(self, console: Console, *, n_side_by_side: int | None) -> None:
@@ -38,8 +41,11 @@ class StudyProgress:
         self._total: Counter[JobKind] = Counter()
         self._done: Counter[JobKind] = Counter()
         self._running: dict[str, JobKind] = {}
-        self._durations_s: dict[JobKind, list[float]] = {kind: [] for kind in JobKind}
+        self._durations_s: dict[JobKind, deque[float]] = {
+            kind: deque(maxlen=_N_DURATIONS) for kind in JobKind
+        }
         self._started_at = self._told_at = time.monotonic()
+        self._drawn_at = -_BAR_INTERVAL_S
         self._bars = _bars(console) if console.is_terminal else None
         self._bar: TaskID | None = None
 
@@ -83,9 +89,16 @@ class StudyProgress:
         else:
             self._say(f"{job.name}: {reason}; goes back to the queue")
 
+    def notice(self, line: str) -> None:
+        """Say it."""
+        self._say(line, style="yellow")
+
     def tick(self) -> None:
         """Refresh the bar, or say a line now and then."""
         if self._bars is not None and self._bar is not None:
+            if time.monotonic() - self._drawn_at < _BAR_INTERVAL_S:
+                return
+            self._drawn_at = time.monotonic()
             self._bars.update(self._bar, description=self._at_work(), left=self._time_left())
         elif time.monotonic() - self._told_at > _PLAIN_INTERVAL_S:
             self._told_at = time.monotonic()
@@ -129,16 +142,6 @@ class StudyProgress:
         attempt = record.last
         if attempt is not None and attempt.ended is not None:
             self._durations_s[job.kind].append((attempt.ended - attempt.started).total_seconds())
-
-
-def duration_text(seconds: float) -> str:
-    """A duration as one says it: 42 s, 3 min 12 s, 5 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _bars(console: Console) -> Progress:

@@ -12,10 +12,10 @@ from reseed.contracts.job import Job, JobKind, JobRecord, JobState
 from reseed.documents.reading import json_document
 from reseed.orchestration.executors.executor import Programs
 from reseed.orchestration.footprint.rates import Site
+from reseed.orchestration.outcome import Listener
 from reseed.orchestration.plan import Plan, PlanInputs
 from reseed.orchestration.provenance import Surroundings, run_record
 from reseed.orchestration.results import reveal_run, show_comparison, show_run
-from reseed.orchestration.runner import Listener
 from reseed.orchestration.state import job_record
 from reseed.orchestration.study_folder import StudyFolder
 
@@ -42,20 +42,24 @@ class ResultView:
 
     def begun(self, plan: Plan, records: Mapping[str, JobRecord]) -> None:
         """Show what an earlier command finished but was killed before showing."""
-        self.listener.begun(plan, records)
         for job in plan.jobs:
             if records[job.key].state is JobState.SUCCEEDED:
                 self._show(job)
+        self.listener.begun(plan, records)
 
     def started(self, job: Job, *, adopted: bool) -> None:
         """Pass on."""
         self.listener.started(job, adopted=adopted)
 
     def ended(self, job: Job, record: JobRecord, log_tail: str) -> None:
-        """Pass on, and show a result."""
-        self.listener.ended(job, record, log_tail)
+        """Show a result, and pass on once that has been possible."""
         if record.state is JobState.SUCCEEDED:
             self._show(job)
+        self.listener.ended(job, record, log_tail)
+
+    def notice(self, line: str) -> None:
+        """Pass on."""
+        self.listener.notice(line)
 
     def tick(self) -> None:
         """Pass on."""

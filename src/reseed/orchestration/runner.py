@@ -4,83 +4,41 @@ The runner: takes a plan to its end, one machine, any interruption.
 Everything it knows is on disk before it acts on it: a job is recorded as running before it is
 started and as succeeded after its output is in place. A runner that is killed at any instant
 leaves jobs that are finished, running, or not started, and the next one tells them apart.
+
+What cannot be done now, because a disk is full or the engine does not answer, is done later: each
+step of an attempt's end may be repeated.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
-from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.errors import EngineSilent, InfrastructureError, NoSpaceLeft
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.job import Attempt, Job, JobRecord, JobState
-from reseed.orchestration.ending import Ending, ending_of
+from reseed.orchestration.attempts import ActiveAttempt, recorded_gpus, with_attempt
+from reseed.orchestration.clock import boot_instant, utc_now
+from reseed.orchestration.disk import StudyDisk, is_full
+from reseed.orchestration.disk_forecast import DiskForecast
+from reseed.orchestration.ending import Ending
 from reseed.orchestration.executors.executor import Executor, ProgramState, ProgramStatus
+from reseed.orchestration.faults import BACKOFF_S, failed_for_good
+from reseed.orchestration.intake import Intake
+from reseed.orchestration.obstacles import Obstacles
+from reseed.orchestration.outcome import Listener, Outcome, outcome_of
 from reseed.orchestration.plan import Plan
 from reseed.orchestration.queue import JobQueue
 from reseed.orchestration.slots import Slot, Slots
 from reseed.orchestration.state import job_record, write_job_record
-from reseed.orchestration.study_folder import AttemptFolder, StudyFolder
-from reseed.orchestration.workspace import discard, prepared_launch, publish
+from reseed.orchestration.study_folder import StudyFolder
+from reseed.orchestration.workspace import discard, prepared_launch, sweep
 
-MAX_INFRASTRUCTURE_FAULTS = 3
-POLL_INTERVAL_S = 0.05
 GRACE_S = 30.0
-ENGINE_PATIENCE_S = 120.0
-
-
-class Listener(Protocol):
-    """Whoever watches a study run."""
-
-    def begun(self, plan: Plan, records: Mapping[str, JobRecord]) -> None:
-        """The plan and what earlier commands have done of it."""
-
-    def started(self, job: Job, *, adopted: bool) -> None:
-        """A job runs; adopted when an earlier orchestrator had started it."""
-
-    def ended(self, job: Job, record: JobRecord, log_tail: str) -> None:
-        """A job has succeeded, failed, or gone back to the queue."""
-
-    def tick(self) -> None:
-        """Some time has passed."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a plan stands when the runner stops: jobs by key."""
-
-    succeeded: tuple[str, ...]
-    failed: tuple[str, ...]
-    blocked: tuple[str, ...]
-    interrupted: bool
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every job of the plan has its result."""
-        return not self.failed and not self.blocked and not self.interrupted
-
-
-@dataclass
-class _Active:
-    job: Job
-    record: JobRecord
-    slot: Slot
-    folder: AttemptFolder
-    deadline: float
-    cancelled_at: float | None = None
-    forced: bool = False
-    why_cancelled: str | None = None
-
-    def is_overdue(self, grace_s: float) -> bool:
-        """Whether it was asked to stop long ago and has not."""
-        asked = self.cancelled_at
-        return asked is not None and not self.forced and time.monotonic() - asked > grace_s
+_N_SHOWN = 10
 
 
 @dataclass
@@ -100,8 +58,14 @@ class Runner:
         The machine.
     listener
         Told of everything.
+    disk
+        Where the study is.
     stop_requested
         Asked at every turn; once true, running jobs are asked to checkpoint and exit.
+    retry_failed
+        Whether jobs that failed by themselves in an earlier command are tried again.
+    grace_s, backoff_s
+        How long a job may take to stop; the first wait after a fault of the machine's.
     """
 
     plan: Plan
@@ -111,189 +75,232 @@ class Runner:
     complete: Callable[[Job, Path], None]
     slots: Slots
     listener: Listener
+    disk: StudyDisk
     stop_requested: Callable[[], bool] = lambda: False
+    retry_failed: bool = False
     grace_s: float = GRACE_S
+    backoff_s: float = BACKOFF_S
     _records: dict[str, JobRecord] = field(default_factory=dict)
-    _active: dict[str, _Active] = field(default_factory=dict)
-    _n_faults: Counter[str] = field(default_factory=Counter)
-    _silent_since: float | None = None
+    _active: dict[str, ActiveAttempt] = field(default_factory=dict)
+    _n_earlier: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Outcome:
         """Take the plan as far as it goes."""
         self._records = {job.key: job_record(self.study, job) for job in self.plan.jobs}
         done = (key for key, record in self._records.items() if record.state is JobState.SUCCEEDED)
         self._queue = JobQueue(self.plan, done)
-        self.listener.begun(self.plan, dict(self._records))
+        self._obstacles = Obstacles(self.disk, self.listener.notice)
+        self._intake = Intake(self.study, self.complete, self.disk, backoff_s=self.backoff_s)
+        self.disk.when_there_is_room(
+            lambda: self.listener.begun(self.plan, dict(self._records)),
+            tell=self.listener.notice,
+            stop_requested=self.stop_requested,
+        )
+        self._forecast = DiskForecast(self.plan, self._records, self.disk, self.listener.notice)
+        self._leave_out_the_failed()
         self._take_over()
         interrupted = False
         while self._active or (self._queue and not interrupted):
+            self._obstacles.look()
             if self.stop_requested() and not interrupted:
                 interrupted = True
-                self._cancel_all("interrupted")
-            if not interrupted:
+            if not interrupted and self._obstacles.none:
                 self._start_what_fits()
-            self._poll_all()
+            for active in list(self._active.values()):
+                self._attend(active, stopping=interrupted)
             self.listener.tick()
-            time.sleep(POLL_INTERVAL_S)
-        return self._outcome(interrupted=interrupted or self.stop_requested())
+            self._rest()
+        return outcome_of(self._records, interrupted=interrupted or self.stop_requested())
+
+    def _leave_out_the_failed(self) -> None:
+        """Do not try again what would only fail again."""
+        left_out = []
+        for job in self.plan.jobs:
+            record = self._records[job.key]
+            if record.state is not JobState.FAILED:
+                continue
+            self._n_earlier[job.key] = len(record.attempts)
+            specification = self.study.job(job.key).specification
+            if not self.retry_failed and failed_for_good(record, job, specification):
+                self._queue.withdraw(job)
+                left_out.append(record)
+        for record in left_out[:_N_SHOWN]:
+            reason = record.attempts[-1].reason
+            self.listener.notice(f"{record.name}: failed before and is not tried again: {reason}")
+        if len(left_out) > _N_SHOWN:
+            self.listener.notice(f"and {len(left_out) - _N_SHOWN} more; `reseed status` lists them")
 
     def _take_over(self) -> None:
-        """Adopt what an earlier orchestrator left running; take in what ended meanwhile."""
+        """Hold what an earlier orchestrator left running, or had only announced."""
         for job in self.plan.jobs:
             record = self._records[job.key]
             attempt = record.last
             if record.state is not JobState.RUNNING or attempt is None:
                 continue
+            slot = self.slots.recorded(job.resources, recorded_gpus(attempt))
             folder = self.study.job(job.key).attempt(attempt.number)
-            status = self.executor_for(job).reconcile(attempt, folder)
-            if status.state is ProgramState.ABSENT:
-                self._forget_attempt(job)
-                continue
-            active = _Active(job, record, _recorded_slot(attempt, job), folder, self._deadline(job, attempt))
+            sweep(self.study.job(job.key).path)
             self._queue.withdraw(job)
-            self.slots.occupy(active.slot)
-            self._active[job.key] = active
-            if status.state is ProgramState.RUNNING:
-                self.listener.started(job, adopted=True)
-            else:
-                self._end(active, status)
-
-    def _forget_attempt(self, job: Job) -> None:
-        """Queue a job whose latest attempt was announced and never started."""
-        record = self._records[job.key]
-        record = record.model_copy(update={"state": JobState.QUEUED, "attempts": record.attempts[:-1]})
-        write_job_record(self.study, record)
-        self._records[job.key] = record
+            self.slots.occupy(slot)
+            self._active[job.key] = ActiveAttempt(
+                job, record, slot, folder, is_certain=False, saw_full_disk=True
+            )
 
     def _start_what_fits(self) -> None:
-        while self._queue:
-            job = self._queue.take()
-            slot = self.slots.take(job.resources)
-            if slot is None:
-                self._queue.put(job)
-                return
-            self._start(job, slot)
+        while self._obstacles.none and (found := self._queue.take(self.slots.take)) is not None:
+            self._start(*found)
 
     def _start(self, job: Job, slot: Slot) -> None:
         number = len(self._records[job.key].attempts) + 1
         folder = self.study.job(job.key)
         executor = self.executor_for(job)
         shutil.rmtree(folder.attempt(number).path, ignore_errors=True)
-        launch = prepared_launch(job, study=self.study, dataset=self.dataset, number=number, gpus=slot.gpus)
-        write_json_atomically(folder.specification, job)
-        gpus = ",".join(str(gpu) for gpu in slot.gpus)
-        attempt = Attempt(number=number, executor=executor.name, handle={"gpus": gpus}, started=_now())
-        record = self._record(job, JobState.RUNNING, attempt)
-        active = _Active(job, record, slot, launch.folder, self._deadline(job, attempt))
+        sweep(folder.path)
+        try:
+            launch = prepared_launch(
+                job, study=self.study, dataset=self.dataset, number=number, gpus=slot.gpus
+            )
+            write_json_atomically(folder.specification, job)
+            attempt = Attempt(
+                number=number,
+                executor=executor.name,
+                handle={"gpus": ",".join(str(gpu) for gpu in slot.gpus)},
+                started=utc_now(),
+                started_on_boot_clock=boot_instant(),
+            )
+            record = self._record(job, JobState.RUNNING, attempt)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            shutil.rmtree(folder.attempt(number).path, ignore_errors=True)
+            self._obstacles.disk_full()
+            self.slots.give_back(slot)
+            self._queue.put(job)
+            return
+        active = ActiveAttempt(job, record, slot, launch.folder)
         self._active[job.key] = active
         try:
             handle = executor.submit(launch)
         except InfrastructureError as error:
-            self._settle(active, Ending(JobState.QUEUED, str(error), "infrastructure"))
+            # it may have been started all the same: the engine is asked before anything is concluded
+            active.is_certain = False
+            if isinstance(error, NoSpaceLeft):
+                self._obstacles.engine_full(error)
+            elif isinstance(error, EngineSilent):
+                self._obstacles.engine_silent(error)
+            else:
+                active.refusal = str(error)
             return
+        self._obstacles.engine_has_room()
         attempt = attempt.model_copy(update={"handle": {**attempt.handle, **handle}})
-        active.record = self._record(job, JobState.RUNNING, attempt)
+        try:
+            active.record = self._record(job, JobState.RUNNING, attempt)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            # found again by its name if need be; what it ends as is recorded when there is room
+            active.record = with_attempt(active.record, JobState.RUNNING, attempt)
+            self._obstacles.disk_full()
         self.listener.started(job, adopted=False)
 
-    def _poll_all(self) -> None:
-        for active in list(self._active.values()):
-            status = self._polled(active)
-            if status.state is not ProgramState.RUNNING:
-                self._end(active, status)
-            elif active.cancelled_at is None and time.time() > active.deadline:
-                self._cancel(active, f"timed out after {active.job.resources.timeout_s} s")
-            elif active.is_overdue(self.grace_s):
-                self._cancel(active, active.why_cancelled or "cancelled", force=True)
-
-    def _polled(self, active: _Active) -> ProgramStatus:
-        """A program's status; an engine that does not answer is given time to come back."""
+    def _attend(self, active: ActiveAttempt, *, stopping: bool) -> None:
+        """See what an attempt does, and take in its end; later, when that is not possible now."""
+        active.saw_full_disk |= self.disk.is_full
+        active.saw_exhausted_disk |= self.disk.is_exhausted
+        if active.status is not None and self.disk.is_full:
+            return
+        if not self._obstacles.engine_may_be_asked:
+            return
         try:
-            status = self.executor_for(active.job).poll(active.record.attempts[-1], active.folder)
-        except InfrastructureError:
-            if self._silent_since is None:
-                self._silent_since = time.monotonic()
-            if time.monotonic() - self._silent_since > ENGINE_PATIENCE_S:
+            if active.status is None:
+                status = self._status(active)
+                self._obstacles.engine_answers()
+                if status is None:
+                    return
+                if status.state is ProgramState.RUNNING:
+                    self._limit(active, stopping=stopping)
+                    return
+                active.status = status
+            self._end(active, active.status)
+        except OSError as error:
+            if not is_full(error):
                 raise
-            return ProgramStatus(ProgramState.RUNNING)
-        self._silent_since = None
+            self._obstacles.disk_full()
+        except InfrastructureError as error:
+            self._obstacles.engine_silent(error)
+
+    def _status(self, active: ActiveAttempt) -> ProgramStatus | None:
+        """What an attempt's program does; None when there is none."""
+        executor = self.executor_for(active.job)
+        if active.is_certain:
+            return executor.poll(active.attempt, active.folder)
+        status = executor.reconcile(active.attempt, active.folder)
+        if status.state is ProgramState.ABSENT:
+            if active.refusal is not None:
+                return ProgramStatus(ProgramState.LOST, why=active.refusal)
+            self._forget(active)
+            return None
+        active.is_certain = True
+        if status.state is ProgramState.RUNNING:
+            self.listener.started(active.job, adopted=True)
         return status
 
-    def _cancel_all(self, why: str) -> None:
-        for active in self._active.values():
-            self._cancel(active, why)
+    def _forget(self, active: ActiveAttempt) -> None:
+        """Queue a job whose latest attempt was announced and never started."""
+        record = active.record
+        record = record.model_copy(update={"state": JobState.QUEUED, "attempts": record.attempts[:-1]})
+        write_job_record(self.study, record)
+        self._records[active.job.key] = record
+        self._let_go(active)
+        self._queue.put(active.job)
 
-    def _cancel(self, active: _Active, why: str, *, force: bool = False) -> None:
-        executor = self.executor_for(active.job)
-        executor.cancel(active.record.attempts[-1], active.folder, force=force)
+    def _limit(self, active: ActiveAttempt, *, stopping: bool) -> None:
+        """Ask a running program to stop, when it has to; end it, when it does not."""
+        if stopping and active.cancelled_at is None:
+            self._cancel(active, "interrupted")
+        elif active.is_out_of_time():
+            self._cancel(active, f"timed out after {active.job.resources.timeout_s} s")
+        elif active.is_overdue(self.grace_s):
+            self._cancel(active, active.why_cancelled or "cancelled", force=True)
+
+    def _cancel(self, active: ActiveAttempt, why: str, *, force: bool = False) -> None:
+        self.executor_for(active.job).cancel(active.attempt, active.folder, force=force)
         if active.cancelled_at is None:
             active.cancelled_at, active.why_cancelled = time.monotonic(), why
         active.forced = force
 
-    def _end(self, active: _Active, status: ProgramStatus) -> None:
-        """An attempt is over: publish its output or say why there is none."""
-        folder = self.study.job(active.job.key)
-        log = self.executor_for(active.job).logs(active.record.attempts[-1], active.folder)
-        ending = ending_of(status, active.folder, log=log, cancelled=active.why_cancelled)
+    def _end(self, active: ActiveAttempt, status: ProgramStatus) -> None:
+        """An attempt is over: publish its output or say why there is none; every step may be repeated."""
+        job, folder = active.job, self.study.job(active.job.key)
+        if active.ending is None:
+            active.log = self.executor_for(job).logs(active.attempt, active.folder)
+            self._intake.take_in(active, status, n_not_counted=self._n_earlier.get(job.key, 0))
+        ending = active.ending or Ending(JobState.FAILED)
+        if ending.state is not JobState.SUCCEEDED:
+            discard(folder, active.folder, keep_checkpoints=True)
+        write_job_record(self.study, active.record)
+        self._records[job.key] = active.record
+        self.executor_for(job).release(active.attempt, active.folder)
+        self.listener.ended(job, active.record, "\n".join(active.log.splitlines()[-20:]))
+        discard(folder, active.folder, keep_checkpoints=ending.state is not JobState.SUCCEEDED)
+        self._let_go(active)
         if ending.state is JobState.SUCCEEDED:
-            try:
-                if active.folder.output.is_dir():
-                    self.complete(active.job, active.folder.output)
-                publish(folder, active.folder)
-            except UserError as error:
-                ending = Ending(JobState.FAILED, str(error), "job")
-        self._settle(active, ending, status=status, log=log)
-
-    def _settle(
-        self, active: _Active, ending: Ending, *, status: ProgramStatus | None = None, log: str = ""
-    ) -> None:
-        job, attempt = active.job, active.record.attempts[-1]
-        attempt = attempt.model_copy(
-            update={
-                "ended": _now(),
-                "exit_code": status.exit_code if status else None,
-                "peak_memory_mib": status.peak_memory_mib if status else None,
-                "reason": ending.reason,
-                "fault": ending.fault,
-            }
-        )
-        state = ending.state
-        if ending.fault == "infrastructure":
-            self._n_faults[job.key] += 1
-            if self._n_faults[job.key] >= MAX_INFRASTRUCTURE_FAULTS:
-                state = JobState.FAILED
-        record = self._record(job, state, attempt)
-        self.executor_for(job).release(attempt, active.folder)
-        discard(self.study.job(job.key), active.folder, keep_checkpoints=state is not JobState.SUCCEEDED)
-        self.slots.give_back(active.slot)
-        del self._active[job.key]
-        if state is JobState.SUCCEEDED:
+            self._forecast.note(job, active.record)
             self._queue.finish(job)
-        elif state is JobState.QUEUED:
-            self._queue.put(job)
-        self.listener.ended(job, record, "\n".join(log.splitlines()[-20:]))
+        elif ending.state is JobState.QUEUED:
+            self._queue.put(job, delay_s=ending.delay_s)
+
+    def _let_go(self, active: ActiveAttempt) -> None:
+        self.slots.give_back(active.slot)
+        del self._active[active.job.key]
 
     def _record(self, job: Job, state: JobState, attempt: Attempt) -> JobRecord:
-        earlier = tuple(past for past in self._records[job.key].attempts if past.number != attempt.number)
-        record = JobRecord(key=job.key, name=job.name, state=state, attempts=(*earlier, attempt))
+        record = with_attempt(self._records[job.key], state, attempt)
         write_job_record(self.study, record)
         self._records[job.key] = record
         return record
 
-    def _deadline(self, job: Job, attempt: Attempt) -> float:
-        return attempt.started.timestamp() + job.resources.timeout_s
-
-    def _outcome(self, *, interrupted: bool) -> Outcome:
-        states = {key: record.state for key, record in self._records.items()}
-        succeeded = tuple(key for key, state in states.items() if state is JobState.SUCCEEDED)
-        failed = tuple(key for key, state in states.items() if state is JobState.FAILED)
-        blocked = tuple(key for key in states if key not in succeeded and key not in failed)
-        return Outcome(succeeded, failed, blocked, interrupted=interrupted and bool(blocked or failed))
-
-
-def _recorded_slot(attempt: Attempt, job: Job) -> Slot:
-    gpus = tuple(int(gpu) for gpu in str(attempt.handle.get("gpus", "")).split(",") if gpu)
-    return Slot(job.resources.cpus, gpus)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    def _rest(self) -> None:
+        """Sleep until something may have happened."""
+        intervals = [self.executor_for(active.job).poll_interval_s for active in self._active.values()]
+        time.sleep(min(intervals, default=0.05))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-
-import numpy as np
 
 from reseed.contracts.seeds import Seeds, SeedStream, VariationSource
 from reseed.contracts.study import Study
+from reseed.orchestration.seed_sequence import first_word
 
 _STREAM_NUMBER = {stream: number for number, stream in enumerate(SeedStream)}
+_SOURCE = {stream: VariationSource(stream.value) for stream in SeedStream}
 _VARIED, _HELD, _DESIGNED = 0, 1, 2
 
 
@@ -25,25 +26,24 @@ def job_seeds(study: Study, *, method: str, run: int, member: int) -> Seeds:
 
     Source: numpy.random.SeedSequence, spawn keys.
     """
-    keys = {stream: _spawn_key(study, stream, method=method, run=run, member=member) for stream in SeedStream}
-    return Seeds(**{stream.value: _seed(study.entropy, key) for stream, key in keys.items()})
+    levels, varied, words = study.levels_of(run), study.varied, _words(method)
+    seeds = {}
+    for stream, number in _STREAM_NUMBER.items():
+        of_member = 0 if stream is SeedStream.SPLIT else member
+        source = _SOURCE[stream]
+        key: tuple[int, ...]
+        if source in levels:
+            key = (_DESIGNED, number, *words, levels[source], of_member)
+        elif source in varied:
+            key = (_VARIED, number, *words, run, of_member)
+        else:
+            key = (_HELD, number, of_member)
+        seeds[stream.value] = first_word(study.entropy, key)
+    return Seeds(**seeds)
 
 
-def _spawn_key(study: Study, stream: SeedStream, *, method: str, run: int, member: int) -> tuple[int, ...]:
-    of_member = 0 if stream is SeedStream.SPLIT else member
-    level = study.levels_of(run).get(VariationSource(stream.value))
-    if level is not None:
-        return (_DESIGNED, _STREAM_NUMBER[stream], *_words(method), level, of_member)
-    if not study.varies(stream):
-        return (_HELD, _STREAM_NUMBER[stream], of_member)
-    return (_VARIED, _STREAM_NUMBER[stream], *_words(method), run, of_member)
-
-
+@functools.lru_cache(maxsize=4096)
 def _words(name: str) -> tuple[int, ...]:
     """A name as four 32-bit words."""
     digest = hashlib.sha256(name.encode()).digest()
     return tuple(int.from_bytes(digest[start : start + 4], "big") for start in range(0, 16, 4))
-
-
-def _seed(entropy: int, spawn_key: tuple[int, ...]) -> int:
-    return int(np.random.SeedSequence(entropy, spawn_key=spawn_key).generate_state(1, np.uint32)[0])

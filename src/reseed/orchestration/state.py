@@ -6,12 +6,18 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from pydantic import ValidationError
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.job import Job, JobRecord, JobState
 from reseed.documents.reading import read_json
 from reseed.orchestration.study_folder import StudyFolder
+
+_LOCKS = Path("/proc/locks")
 
 
 def job_record(study: StudyFolder, job: Job) -> JobRecord:
@@ -25,15 +31,22 @@ def job_record(study: StudyFolder, job: Job) -> JobRecord:
     InvalidDocument
         When the record cannot be understood: an unknown state is an error, never "done".
     """
-    folder = study.job(job.key)
-    if not folder.record.is_file():
+    path, output = study.record_and_output(job.key)
+    if not os.path.isfile(path):  # noqa: PTH113 (as record_and_output)
         return JobRecord(key=job.key, name=job.name, state=JobState.QUEUED)
-    record = read_json(folder.record, JobRecord)
+    record = _read_record(Path(path))
     if record.key != job.key:
-        raise UserError(f"{folder.record}: belongs to job {record.key}, not to {job.key}")
-    if record.state is JobState.SUCCEEDED and not folder.output.is_dir():
+        raise UserError(f"{path}: belongs to job {record.key}, not to {job.key}")
+    if record.state is JobState.SUCCEEDED and not os.path.isdir(output):  # noqa: PTH112
         return record.model_copy(update={"state": JobState.QUEUED})
     return record
+
+
+def _read_record(path: Path) -> JobRecord:
+    try:
+        return JobRecord.model_validate_json(path.read_bytes(), strict=True)
+    except ValidationError:
+        return read_json(path, JobRecord)  # says what is wrong with it
 
 
 def write_job_record(study: StudyFolder, record: JobRecord) -> None:
@@ -59,10 +72,34 @@ def exclusive(study: StudyFolder) -> Iterator[None]:
         except BlockingIOError:
             holder = os.read(descriptor, 64).decode(errors="replace").strip() or "unknown"
             raise UserError(
-                f"{study.path}: another reseed, process {holder}, runs this study; wait for it or stop it"
+                f"{study.path}: another reseed, process {holder}, runs this study; wait for it or stop it; "
+                "`reseed status --watch` shows what it does"
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def orchestrator_at_work(study: StudyFolder) -> int | None:
+    """
+    The process that runs a study, asked without taking part: a look never keeps anybody from starting.
+
+    None when nobody does, 0 when it is somebody on another machine.
+    """
+    if not study.lock.is_file():
+        return None
+    if not _LOCKS.is_file():
+        pid = _noted_process(study)
+        return pid if pid and psutil.pid_exists(pid) else None
+    status = study.lock.stat()
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    if any(line.split()[5] == place for line in _LOCKS.read_text().splitlines() if "FLOCK" in line):
+        return _noted_process(study)
+    return None
+
+
+def _noted_process(study: StudyFolder) -> int:
+    text = study.lock.read_text().strip()
+    return int(text) if text.isdigit() else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +86,13 @@ class AttemptFolder:
 
     @property
     def exit_code(self) -> Path:
-        """The exit code in decimal; absent while the attempt runs."""
+        """The exit code in decimal, and the machine's uptime then; absent while the attempt runs."""
         return self.path / "exit_code"
+
+    @property
+    def exit_code_of_container(self) -> Path:
+        """The same, where a container can write."""
+        return self.scratch / "exit_code"
 
     @property
     def root(self) -> Path:
@@ -139,9 +145,18 @@ class StudyFolder:
         """files/<digest>/: the folder of one file that a person gave, kept so that the study is whole."""
         return self.path / "files" / sha256
 
+    @functools.cached_property
+    def _jobs_text(self) -> str:
+        return str(self.jobs)
+
     def job(self, key: str) -> JobFolder:
         """The folder of a job."""
         return JobFolder(self.jobs / key)
+
+    def record_and_output(self, key: str) -> tuple[str, str]:
+        """state.json and output/ of a job as plain text: paths are slow where there are ten thousand."""
+        folder = f"{self._jobs_text}/{key}"
+        return f"{folder}/state.json", f"{folder}/output"
 
     def run(self, method: str, run: int) -> Path:
         """runs/<method>/<run>/."""

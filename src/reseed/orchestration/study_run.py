@@ -14,11 +14,12 @@ from types import FrameType
 
 from reseed.contracts.dataset import DatasetManifest
 from reseed.contracts.errors import UserError
-from reseed.contracts.files import write_bytes_atomically, write_json_atomically
+from reseed.contracts.files import write_bytes_atomically, write_json_atomically, write_text_atomically
 from reseed.contracts.footprint import ExpectedUse
 from reseed.contracts.job import Job
 from reseed.contracts.manifest import Stage
 from reseed.datasets import read_dataset
+from reseed.orchestration.disk import StudyDisk
 from reseed.orchestration.executors.executor import Executor
 from reseed.orchestration.executors.process import ProcessExecutor
 from reseed.orchestration.footprint.estimate import Declared, Estimate, estimate
@@ -27,12 +28,19 @@ from reseed.orchestration.footprint.rates import site as example_site
 from reseed.orchestration.footprint.recorder import FootprintRecorder
 from reseed.orchestration.footprint.totals import study_footprint
 from reseed.orchestration.footprint.words import reproduction_line
+from reseed.orchestration.outcome import Listener, Outcome
 from reseed.orchestration.plan import COMPARISON, Plan, PlanInputs, study_plan
 from reseed.orchestration.provenance import surroundings
 from reseed.orchestration.result_view import ResultView
 from reseed.orchestration.results import complete_output
-from reseed.orchestration.runner import Listener, Outcome, Runner
-from reseed.orchestration.slots import Slots, n_nvidia_gpus, n_usable_cpus
+from reseed.orchestration.runner import Runner
+from reseed.orchestration.slots import (
+    Slots,
+    n_nvidia_gpus,
+    n_usable_cpus,
+    refuse_larger_than_machine,
+    usable_memory_gib,
+)
 from reseed.orchestration.slurm.batch import Batches, refuse_jobs_in_slurm
 from reseed.orchestration.slurm.cluster import SlurmCluster
 from reseed.orchestration.slurm.submission import Submission
@@ -40,6 +48,7 @@ from reseed.orchestration.slurm.watch import SlurmRunner
 from reseed.orchestration.state import exclusive
 from reseed.orchestration.study_file import StudyContext
 from reseed.orchestration.study_folder import StudyFolder
+from reseed.orchestration.workspace import sweep
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class StudyRun:
             task=context.task,
             manifests={name: found.manifest for name, found in context.algorithms.items()},
             algorithm_of=context.algorithm_of,
-            dataset_digest=lambda folder: self.manifest.digest(f"{folder}/"),
+            dataset_digest=_remembered(lambda folder: self.manifest.digest(f"{folder}/")),
             code_digest=_remembered(self._code_digest),
             initial_weights=context.initial_weights,
         )
@@ -101,6 +110,8 @@ class StudyRun:
         n_jobs: int | None = None,
         part: Callable[[Plan], Plan] = lambda whole: whole,
         detach: bool = False,
+        memory_gib: float | None = None,
+        retry_failed: bool = False,
     ) -> Outcome:
         """
         Take the study, or a part of it, to its end.
@@ -115,18 +126,34 @@ class StudyRun:
             The part of the whole plan to do; all of it by default.
         detach
             On a cluster: submit, and do not wait for the end.
+        memory_gib
+            Memory that jobs may use together on this machine; all of it when not given.
+        retry_failed
+            Whether jobs that failed by themselves in an earlier command are tried again.
 
         Raises
         ------
         UserError
-            When the folder belongs to another study, or another orchestrator is at work there.
+            When the folder belongs to another study, or another orchestrator is at work there; when
+            a job needs more memory than there is.
         """
         inputs = self.inputs
         whole = study_plan(inputs)
         plan = part(whole)
-        self._claim()
+        slots = Slots(
+            n_jobs or n_usable_cpus(),
+            tuple(range(n_nvidia_gpus())),
+            memory_gib=memory_gib or usable_memory_gib(),
+            runs_per_gpu=self.context.study.runs_per_gpu,
+        )
+        if not isinstance(self.executor, SlurmCluster):
+            refuse_larger_than_machine(plan.jobs, slots.memory_gib)
+        self._refuse_foreign_folder()
+        disk = StudyDisk(self.folder.path)
         with exclusive(self.folder), _stop_on_signals() as stop:
-            write_json_atomically(self.folder.plan, [job.model_dump(mode="json") for job in whole.jobs])
+            disk.when_there_is_room(
+                lambda: self._claim(whole), tell=listener.notice, stop_requested=stop.is_set
+            )
             around = surroundings(self.context.project.root)
             view = ResultView(
                 study=self.folder,
@@ -156,9 +183,11 @@ class StudyRun:
                 complete=lambda job, output: complete_output(
                     job, output, task=self.context.task, dataset=self.dataset
                 ),
-                slots=Slots(n_jobs or n_usable_cpus(), tuple(range(n_nvidia_gpus()))),
+                slots=slots,
                 listener=recorder,
+                disk=disk,
                 stop_requested=stop.is_set,
+                retry_failed=retry_failed,
             )
             try:
                 return runner.run()
@@ -201,13 +230,20 @@ class StudyRun:
         finally:
             self._write_footprint(whole, recorder)
 
-    def _claim(self) -> None:
-        """Make the study folder ours, or refuse what is somebody else's."""
+    def _refuse_foreign_folder(self) -> None:
         folder = self.folder
         if folder.path.exists() and not folder.path.is_dir():
             raise UserError(f"{folder.path}: is a file; name a folder with --out")
-        if folder.path.is_dir() and any(folder.path.iterdir()) and not folder.study.is_file():
+        if not folder.path.is_dir() or folder.study.is_file():
+            return
+        if any(path != folder.lock for path in folder.path.iterdir()):
             raise UserError(f"{folder.path}: holds something that is not a study; name another with --out")
+
+    def _claim(self, plan: Plan) -> None:
+        """Make the study folder ours: what is asked for, what that means, and the files it names."""
+        folder = self.folder
+        sweep(folder.path)
+        write_text_atomically(folder.plan, plan.as_json())
         content = self.context.path.read_bytes()
         if not folder.study.is_file() or folder.study.read_bytes() != content:
             write_bytes_atomically(folder.study, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import stat
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reseed.contracts.errors import JobFailed
-from reseed.contracts.files import sync_folder
+from reseed.contracts.files import sync_folder, sync_tree
 from reseed.contracts.job import InputFolder, Job
 from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
 
@@ -129,11 +130,12 @@ def _write_config(job: Job, attempt: AttemptFolder) -> None:
         (attempt.config / name).write_text(text, encoding="utf-8")
 
 
-def publish(folder: JobFolder, attempt: AttemptFolder) -> None:
+def publish(folder: JobFolder, attempt: AttemptFolder) -> int:
     """
-    Make the output of a finished attempt the job's output, at once and as a whole.
+    Make the output of a finished attempt the job's output, at once and as a whole; its size in bytes.
 
-    Idempotent: after a crash between the rename and what follows it, calling it again is right.
+    What the program wrote is on the disk before it gets its name: a power cut leaves all of it or
+    none. Idempotent: after a crash between the rename and what follows it, calling it again is right.
 
     Raises
     ------
@@ -142,12 +144,20 @@ def publish(folder: JobFolder, attempt: AttemptFolder) -> None:
     """
     if attempt.output.is_dir():
         refuse_unsafe_output(attempt.output)
+        sync_tree(attempt.output)
         if folder.output.exists():
             shutil.rmtree(folder.output)
         attempt.output.rename(folder.output)
         sync_folder(folder.path)
     if not folder.output.is_dir():
         raise JobFailed(f"{folder.path}: the attempt's output has disappeared")
+    return tree_bytes(folder.output)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the halves of files that an orchestrator left which was killed while it wrote."""
+    for half in folder.glob(".*.tmp"):
+        half.unlink(missing_ok=True)
 
 
 def discard(folder: JobFolder, attempt: AttemptFolder, *, keep_checkpoints: bool) -> None:
@@ -156,6 +166,17 @@ def discard(folder: JobFolder, attempt: AttemptFolder, *, keep_checkpoints: bool
         shutil.rmtree(path, ignore_errors=True)
     if not keep_checkpoints:
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
+
+
+def tree_bytes(*roots: Path) -> int:
+    """What the files below some folders hold, in bytes; links and what vanishes meanwhile count nothing."""
+    n_bytes = 0
+    for root in roots:
+        for path in root.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.lstat()
+                n_bytes += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return n_bytes
 
 
 def refuse_unsafe_output(root: Path) -> None:

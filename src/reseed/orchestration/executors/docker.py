@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,23 @@ import docker.errors
 import docker.types
 import requests.exceptions
 
-from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.errors import EngineSilent, InfrastructureError, NoSpaceLeft, UserError
+from reseed.contracts.files import write_bytes_atomically
 from reseed.contracts.job import Attempt
 from reseed.contracts.manifest import AlgorithmManifest
+from reseed.orchestration.disk import is_full
+from reseed.orchestration.executors.container_status import program_status
 from reseed.orchestration.executors.container_user import container_user, own_writable_folders
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
+from reseed.orchestration.executors.exit_code import (
+    SHELL_OF_A_CONTAINER,
+    make_room_for_exit_code,
+    noted_end,
+)
 from reseed.orchestration.executors.host_paths import HostPaths
 from reseed.orchestration.executors.reports import REPORT_MODULE, report_of
 from reseed.orchestration.study_folder import AttemptFolder
-from reseed.orchestration.workspace import Launch, job_environment
+from reseed.orchestration.workspace import SCRATCH_TARGET, Launch, job_environment
 
 LABEL = "org.reseed.job"
 IMAGE_PREFIX = "reseed/"
@@ -57,11 +66,13 @@ class DockerExecutor:
     """
 
     name = "docker"
+    poll_interval_s = 0.05
 
     def __init__(self, client: docker.DockerClient, host_paths: HostPaths) -> None:
         self._client = client
         self._host_paths = host_paths
         self._images: dict[str, Any] = {}
+        self._moved: dict[Path, str] = {}
 
     @classmethod
     def connected(cls) -> DockerExecutor:
@@ -91,16 +102,18 @@ class DockerExecutor:
 
         Raises
         ------
-        UserError
-            When the image would run as root.
         InfrastructureError
-            When the engine refuses or fails.
+            When the engine refuses; EngineSilent or NoSpaceLeft when it is that.
         """
         image = self._image(launch.job.role)
-        user = container_user(image.attrs.get("Config") or {}, image=f"{IMAGE_PREFIX}{launch.job.role}")
+        config = image.attrs.get("Config") or {}
+        user = container_user(config, image=f"{IMAGE_PREFIX}{launch.job.role}")
+        make_room_for_exit_code(launch.folder.exit_code_of_container)
         own_writable_folders(launch, user)
         name = self._container_name(launch.folder)
         arguments = container_arguments(launch, image=str(image.id), user=user, host_paths=self._host_paths)
+        arguments["entrypoint"] = ["/bin/sh", "-c", SHELL_OF_A_CONTAINER, f"{SCRATCH_TARGET}/exit_code"]
+        arguments["command"] = [*(config.get("Entrypoint") or ()), launch.job.command]
         container = _asked(
             lambda: self._client.containers.create(name=name, **arguments),
             f"{launch.job.name} cannot be created",
@@ -109,24 +122,25 @@ class DockerExecutor:
         return {"container": str(container.id)}
 
     def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
-        """The state of a container."""
+        """The state of a container; how it ended, from its own note if there is one, else from the engine."""
         container = self._container(folder)
-        return (
-            ProgramStatus(ProgramState.LOST)
-            if container is None
-            else program_status(container.attrs["State"])
-        )
+        if container is None:
+            return noted_end(folder.exit_code_of_container, attempt) or ProgramStatus(ProgramState.LOST)
+        status = program_status(container.attrs["State"])
+        if status.state is ProgramState.RUNNING:
+            return status
+        noted = noted_end(folder.exit_code_of_container, attempt)
+        return status if noted is None else replace(noted, out_of_memory=status.out_of_memory)
 
     def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
         """As poll; a container that was to be made, or was made and never started, is absent."""
         container = self._container(folder)
-        if container is None:
-            was_made = "container" in attempt.handle
-            return ProgramStatus(ProgramState.LOST if was_made else ProgramState.ABSENT)
-        if container.attrs["State"]["Status"] == "created":
+        if container is None and "container" not in attempt.handle:
+            return ProgramStatus(ProgramState.ABSENT)
+        if container is not None and container.attrs["State"]["Status"] == "created":
             self.release(attempt, folder)
             return ProgramStatus(ProgramState.ABSENT)
-        return program_status(container.attrs["State"])
+        return self.poll(attempt, folder)
 
     def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:
         """SIGTERM to checkpoint and exit, or SIGKILL."""
@@ -136,23 +150,44 @@ class DockerExecutor:
                 container.kill("SIGKILL" if force else "SIGTERM")
             except docker.errors.APIError as error:
                 if error.status_code not in (404, 409):  # gone, or not running any more
-                    raise InfrastructureError(
-                        f"the Docker engine cannot stop {container.name}: {error}"
+                    raise engine_complaint(
+                        f"the Docker engine cannot stop {container.name}", error
                     ) from error
+            except _ENGINE_ERRORS as error:
+                raise engine_complaint(f"the Docker engine cannot stop {container.name}", error) from error
 
     def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:
-        """What the container has printed, the last 1000 lines; kept as the attempt's log."""
+        """What the container has printed, its last 1000 lines; kept as the log, if there is room."""
         container = self._container(folder)
-        if container is not None:
-            printed = _asked(lambda: container.logs(tail=1000), f"the log of {container.name} cannot be read")
+        if container is None:
+            return folder.log.read_text(errors="replace") if folder.log.is_file() else ""
+        printed = _printed(container)
+        try:
             folder.log.write_bytes(printed)
-        return folder.log.read_text(errors="replace") if folder.log.is_file() else ""
+        except OSError as error:
+            if not is_full(error):
+                raise
+            folder.log.unlink(missing_ok=True)
+        return printed.decode(errors="replace")
 
     def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
-        """Remove a container whose end has been recorded."""
+        """Remove a container whose end has been recorded, and not before its log has been kept."""
         container = self._container(folder)
-        if container is not None:
+        if container is None:
+            return
+        if not folder.log.is_file() and folder.path.is_dir():
+            write_bytes_atomically(folder.log, _printed(container))
+        _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+        self._moved.pop(folder.path, None)
+
+    def release_leftover(self, folder: AttemptFolder, *, dry_run: bool) -> bool:
+        """Remove the container of an attempt unless it runs; whether there was one to remove."""
+        container = self._container(folder)
+        if container is None or program_status(container.attrs["State"]).state is ProgramState.RUNNING:
+            return False
+        if not dry_run:
             _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+        return True
 
     def report(self, role: str) -> dict[str, Any] | None:
         """What a training in the image of a role would report of its surroundings."""
@@ -179,12 +214,33 @@ class DockerExecutor:
         return report_of(role, code, printed, errors)
 
     def _container(self, folder: AttemptFolder) -> Any | None:
+        """The container of an attempt: by its name, or by its labels when the study folder was moved."""
         try:
-            return self._client.containers.get(self._container_name(folder))
+            return self._client.containers.get(self._moved.get(folder.path) or self._container_name(folder))
         except docker.errors.NotFound:
-            return None
+            return self._moved_container(folder)
         except _ENGINE_ERRORS as error:
-            raise InfrastructureError(f"the Docker engine does not answer: {error}") from error
+            raise engine_complaint("the Docker engine does not answer", error) from error
+
+    def _moved_container(self, folder: AttemptFolder) -> Any | None:
+        """
+        The container of an attempt that was started when its folder was elsewhere.
+
+        It goes on writing into the folder, wherever that is now. A copy of a study is not a study
+        that was moved: then the folder is still where it was.
+        """
+        key, number = folder.path.parent.parent.name, folder.path.name
+        labels = [f"{LABEL}={key}", f"{LABEL}.attempt={number}"]
+        found = _asked(
+            lambda: self._client.containers.list(all=True, filters={"label": labels}),
+            "the Docker engine does not answer",
+        )
+        for container in found:
+            place = self._host_paths.here(Path(container.labels.get(f"{LABEL}.place", "/")))
+            if place is not None and not place.exists():
+                self._moved[folder.path] = str(container.id)
+                return container
+        return None
 
     def _container_name(self, folder: AttemptFolder) -> str:
         """A name that only this attempt of this job in this study folder has, on the whole engine."""
@@ -198,8 +254,20 @@ class DockerExecutor:
             except docker.errors.ImageNotFound:
                 raise UserError(f"no image {IMAGE_PREFIX}{role}; build it: {build_command(role)}") from None
             except _ENGINE_ERRORS as error:
-                raise InfrastructureError(f"the Docker engine does not answer: {error}") from error
+                raise engine_complaint("the Docker engine does not answer", error) from error
+            self._refuse_unfit(role, self._images[role])
         return self._images[role]
+
+    def _refuse_unfit(self, role: str, image: Any) -> None:
+        """Refuse an image that cannot run here, before anything is started."""
+        container_user(image.attrs.get("Config") or {}, image=f"{IMAGE_PREFIX}{role}")
+        version = _asked(self._client.version, "the Docker engine does not answer")
+        made_for, here = image.attrs.get("Architecture"), version.get("Arch")
+        if made_for != here:
+            raise UserError(
+                f"image {IMAGE_PREFIX}{role} is made for {made_for}, this engine runs on {here}; "
+                f"build it here: {build_command(role)}"
+            )
 
 
 def build_command(role: str, manifest: AlgorithmManifest | None = None) -> str:
@@ -256,7 +324,6 @@ def container_arguments(launch: Launch, *, image: str, user: str, host_paths: Ho
     memory = int(job.resources.memory_gib * 2**30)
     return {
         "image": image,
-        "command": [job.command],
         "environment": job_environment(launch),
         "user": user,
         "network_mode": "none",
@@ -285,28 +352,14 @@ def container_arguments(launch: Launch, *, image: str, user: str, host_paths: Ho
         ],
         "device_requests": _device_requests(launch.gpus),
         "log_config": docker.types.LogConfig(type="json-file", config=_LOG_LIMIT),
-        "labels": {LABEL: job.key, f"{LABEL}.name": job.name},
+        "labels": {
+            LABEL: job.key,
+            f"{LABEL}.name": job.name,
+            f"{LABEL}.attempt": str(launch.number),
+            f"{LABEL}.place": str(host_paths.on_host(launch.folder.path)),
+        },
         "working_dir": "/tmp",  # noqa: S108 (the container's)
     }
-
-
-def program_status(state: Mapping[str, Any]) -> ProgramStatus:
-    """
-    Map `docker inspect`'s State; an unknown status is an error, not "done".
-
-    Raises
-    ------
-    InfrastructureError
-        When the engine reports a status that is not known.
-    """
-    match state:
-        case {"Status": "created" | "running" | "paused" | "restarting" | "removing"}:
-            return ProgramStatus(ProgramState.RUNNING)
-        case {"Status": "exited" | "dead", "ExitCode": int(code)}:
-            return ProgramStatus(
-                ProgramState.EXITED, exit_code=code, out_of_memory=bool(state.get("OOMKilled"))
-            )
-    raise InfrastructureError(f"unknown docker state: {dict(state)}")
 
 
 def _device_requests(gpus: tuple[int, ...]) -> list[Any]:
@@ -327,8 +380,21 @@ def _own_mounts(client: docker.DockerClient) -> list[tuple[Path, Path]]:
     return [(Path(mount["Destination"]), Path(mount["Source"])) for mount in mounts]
 
 
+def _printed(container: Any) -> bytes:
+    printed = _asked(lambda: container.logs(tail=1000), f"the log of {container.name} cannot be read")
+    return bytes(printed)
+
+
 def _asked(question: Callable[[], Any], complaint: str) -> Any:
     try:
         return question()
     except _ENGINE_ERRORS as error:
-        raise InfrastructureError(f"{complaint}: {str(error).splitlines()[0]}") from error
+        raise engine_complaint(complaint, error) from error
+
+
+def engine_complaint(what: str, error: Exception) -> InfrastructureError:
+    """What an error of the SDK means: nobody there, no room, or a refusal."""
+    line = f"{what}: {str(error).splitlines()[0]}"
+    if not isinstance(error, docker.errors.APIError):
+        return EngineSilent(line)
+    return NoSpaceLeft(line) if "no space left on device" in str(error).lower() else InfrastructureError(line)

@@ -30,12 +30,18 @@ class ProgramStatus:
     LOST means that it is not running and nobody saw it exit: it was killed from outside, or the
     machine stopped. It is never taken for done. ABSENT means that it was never started: the
     orchestrator was killed between saying that it would and doing it.
+
+    `ran_s` is how long it ran, where somebody noted it: it may have ended long before anybody
+    asked; `was_stopped` whether it was told to stop, by anybody. `why` says what is known of a loss.
     """
 
     state: ProgramState
     exit_code: int | None = None
     out_of_memory: bool = False
     peak_memory_mib: float | None = None
+    ran_s: float | None = None
+    was_stopped: bool = False
+    why: str | None = None
 
 
 class Programs(Protocol):
@@ -55,7 +61,22 @@ class Programs(Protocol):
 
 
 class Executor(Programs, Protocol):
-    """Starts programs and finds them again, also after the orchestrator was killed."""
+    """
+    Starts programs and finds them again, also after the orchestrator was killed.
+
+    `poll_interval_s` is how long to wait before a program is polled again.
+
+    Raises
+    ------
+    EngineSilent
+        From every verb: the engine does not answer, and may or may not have done what it was asked.
+    NoSpaceLeft
+        From submit: a disk is full.
+    InfrastructureError
+        From submit: it was refused.
+    """
+
+    poll_interval_s: float
 
     def submit(self, launch: Launch) -> Handle:
         """Start a prepared attempt."""

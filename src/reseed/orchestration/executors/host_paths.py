@@ -41,3 +41,13 @@ class HostPaths:
             )
         here, host = max(holding, key=lambda mount: len(mount[0].parts))
         return host / resolved.relative_to(here)
+
+    def here(self, host_path: Path) -> Path | None:
+        """What we call a path of the host; None when we cannot see it."""
+        if not self.mounts:
+            return host_path
+        holding = [(here, host) for here, host in self.mounts if host_path.is_relative_to(host)]
+        if not holding:
+            return None
+        here, host = max(holding, key=lambda mount: len(mount[1].parts))
+        return here / host_path.relative_to(host)

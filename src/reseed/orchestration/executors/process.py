@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,16 @@ import psutil
 
 from reseed.contracts.containers import ROOT_VARIABLE
 from reseed.contracts.digests import digest_by_file, document_digest
-from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.errors import InfrastructureError, NoSpaceLeft, UserError
 from reseed.contracts.job import Attempt
+from reseed.orchestration.disk import is_full
 from reseed.orchestration.executors.cpu_time import CpuTimes
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
+from reseed.orchestration.executors.exit_code import (
+    SHELL_OF_A_GROUP,
+    make_room_for_exit_code,
+    noted_end,
+)
 from reseed.orchestration.executors.memory import MemorySamples
 from reseed.orchestration.executors.reports import report_of
 from reseed.orchestration.plan import COMPARISON, EVALUATION
@@ -33,12 +40,9 @@ from reseed.orchestration.project import Algorithm, Project
 from reseed.orchestration.study_folder import AttemptFolder
 from reseed.orchestration.workspace import Launch, job_environment
 
-# $0 is the file of the exit code. The trap lets the shell outlive a SIGTERM to its group, so that
-# it can write down how the program took it.
-_SHELL = 'trap : TERM INT; "$@"; code=$?; printf %d "$code" >"$0.tmp" && mv "$0.tmp" "$0"'
-
 _NOT_CODE = ("__pycache__", "README.md", ".DS_Store")
 _LIBRARIES = ("numpy", "scipy", "pandas", "SimpleITK", "torch", "pydantic", "nnunetv2")
+_START_TIME = 19  # field 22 of proc(5), counted after the name of the program
 _TAIL_BYTES = 1 << 16
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 
@@ -47,6 +51,7 @@ class ProcessExecutor:
     """Runs the programs of a project folder with this Python."""
 
     name = "process"
+    poll_interval_s = 0.01
 
     def __init__(self, project: Project, algorithms: dict[str, Algorithm]) -> None:
         self._project = project
@@ -70,15 +75,17 @@ class ProcessExecutor:
         Raises
         ------
         InfrastructureError
-            When the machine cannot start another process.
+            When the machine cannot start another process; NoSpaceLeft when its disk is full.
         """
-        command, environment, folder = self.command_line(launch)
         try:
+            command, environment, folder = self.command_line(launch)
             child = started(launch.folder, command, environment=environment, cwd=folder)
         except OSError as error:
-            raise InfrastructureError(f"{launch.job.name} cannot be started: {error}") from error
+            launch.folder.log.unlink(missing_ok=True)
+            refusal = NoSpaceLeft if is_full(error) else InfrastructureError
+            raise refusal(f"{launch.job.name} cannot be started: {error}") from error
         self._children[child.pid] = child
-        return {"pid": child.pid, "created": psutil.Process(child.pid).create_time()}
+        return {"pid": child.pid, "born": _born(child.pid)}
 
     def command_line(self, launch: Launch) -> tuple[list[str], dict[str, str], Path]:
         """Lay out the root prefix of an attempt; the command, environment and folder to start it with."""
@@ -103,15 +110,15 @@ class ProcessExecutor:
             self._memory.sample(pid)
             return ProgramStatus(ProgramState.RUNNING)
         del self._children[pid]
-        return _ended(folder, peak_memory_mib=self._memory.peak_mib(pid))
+        return _ended(attempt, folder, peak_memory_mib=self._memory.peak_mib(pid))
 
     def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
         """The state of a program that an earlier orchestrator started, or was about to start."""
         if _process(attempt, folder) is not None:
             return ProgramStatus(ProgramState.RUNNING)
-        if not folder.log.is_file():
+        if "pid" not in attempt.handle and not folder.exit_code.is_file():
             return ProgramStatus(ProgramState.ABSENT)
-        return _ended(folder)
+        return _ended(attempt, folder)
 
     def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:
         """Signal the program's group: SIGTERM to checkpoint and exit, or SIGKILL."""
@@ -186,9 +193,10 @@ def started(
     attempt: AttemptFolder, command: list[str], *, environment: dict[str, str], cwd: Path
 ) -> subprocess.Popen[bytes]:
     """Start a command as a group of its own: output to the attempt's log, exit code to its file."""
+    make_room_for_exit_code(attempt.exit_code)
     with attempt.log.open("wb") as log:
         return subprocess.Popen(
-            ["/bin/sh", "-c", _SHELL, str(attempt.exit_code), *command],
+            ["/bin/sh", "-c", SHELL_OF_A_GROUP, str(attempt.exit_code), *command],
             cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -235,10 +243,11 @@ def _process(attempt: Attempt, folder: AttemptFolder) -> psutil.Process | None:
     """
     if "pid" in attempt.handle:
         try:
-            process = psutil.Process(int(attempt.handle["pid"]))
-            same = process.create_time() == float(attempt.handle["created"])
+            pid = int(attempt.handle["pid"])
+            process = psutil.Process(pid)
+            same = _born(pid) == float(attempt.handle["born"])
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return None
     for process in psutil.process_iter(["cmdline"]):
         if str(folder.exit_code) in (process.info["cmdline"] or ())[:4]:
@@ -246,9 +255,19 @@ def _process(attempt: Attempt, folder: AttemptFolder) -> psutil.Process | None:
     return None
 
 
-def _ended(folder: AttemptFolder, *, peak_memory_mib: float | None = None) -> ProgramStatus:
-    try:
-        code = int(folder.exit_code.read_text())
-    except (FileNotFoundError, ValueError):
-        return ProgramStatus(ProgramState.LOST, peak_memory_mib=peak_memory_mib)
-    return ProgramStatus(ProgramState.EXITED, exit_code=code, peak_memory_mib=peak_memory_mib)
+def _born(pid: int) -> float:
+    """
+    When a process was started, to tell it from a later one of the same number.
+
+    In ticks since the machine was started where the kernel says it: what psutil makes of that moves
+    when somebody sets the clock.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.is_file():
+        return float(psutil.Process(pid).create_time())
+    return float(stat.read_text().rpartition(")")[2].split()[_START_TIME])
+
+
+def _ended(attempt: Attempt, folder: AttemptFolder, *, peak_memory_mib: float | None = None) -> ProgramStatus:
+    status = noted_end(folder.exit_code, attempt) or ProgramStatus(ProgramState.LOST)
+    return replace(status, peak_memory_mib=peak_memory_mib)

@@ -18,8 +18,8 @@ from reseed.orchestration.executors.executor import Programs
 from reseed.orchestration.footprint.ledger import Account, Ledger
 from reseed.orchestration.footprint.meter import EnergyMeter
 from reseed.orchestration.footprint.rates import Site
+from reseed.orchestration.outcome import Listener
 from reseed.orchestration.plan import Plan
-from reseed.orchestration.runner import Listener
 from reseed.orchestration.state import job_record
 from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
 
@@ -111,6 +111,10 @@ class FootprintRecorder:
             found = self._attempt_use(job, attempt, account if running else None)
             _write(self.study.job(job.key), found)
         self.listener.ended(job, record, log_tail)
+
+    def notice(self, line: str) -> None:
+        """Pass on."""
+        self.listener.notice(line)
 
     def tick(self) -> None:
         """Book now and then, and pass on."""

@@ -113,7 +113,8 @@ class NodeProgram:
         folder = self.launch.folder
         status = exit_status(folder, out_of_memory=out_of_memory_mark(folder).exists())
         self.exit_code = status.exit_code
-        return ending_of(status, folder, log=log_tail(folder.log), cancelled=stop.why if stop else None)
+        log, why = log_tail(folder.log), stop.why if stop else None
+        return ending_of(self.launch.job, status, folder, log=log, cancelled=why)
 
     def kill(self) -> None:
         """End it at once, and its container with it."""

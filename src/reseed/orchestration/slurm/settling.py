@@ -12,8 +12,8 @@ from reseed.contracts.job import Attempt, Job, JobRecord, JobState
 from reseed.orchestration.ending import Ending, ending_of
 from reseed.orchestration.executors.executor import ProgramState, ProgramStatus
 from reseed.orchestration.executors.process import log_tail
+from reseed.orchestration.faults import MAX_INFRASTRUCTURE_FAULTS
 from reseed.orchestration.results import complete_output
-from reseed.orchestration.runner import MAX_INFRASTRUCTURE_FAULTS
 from reseed.orchestration.slurm.batch import BatchDocument
 from reseed.orchestration.state import write_job_record
 from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
@@ -23,8 +23,8 @@ from reseed.orchestration.workspace import discard, refuse_unsafe_output
 def exit_status(attempt: AttemptFolder, *, out_of_memory: bool = False) -> ProgramStatus:
     """How a program that no longer runs has ended: by its exit code file, never by silence."""
     try:
-        code = int(attempt.exit_code.read_text())
-    except (FileNotFoundError, ValueError):
+        code = int(attempt.exit_code.read_text().split()[0])
+    except (FileNotFoundError, ValueError, IndexError):
         return ProgramStatus(ProgramState.LOST, out_of_memory=out_of_memory)
     return ProgramStatus(ProgramState.EXITED, exit_code=code, out_of_memory=out_of_memory)
 
@@ -35,7 +35,7 @@ def ending_on_disk(study: StudyFolder, job: Job, attempt: Attempt) -> tuple[Endi
     if study.job(job.key).output.is_dir():
         return Ending(JobState.SUCCEEDED), 0  # published, and not yet recorded
     status = exit_status(folder)
-    return ending_of(status, folder, log=log_tail(folder.log), cancelled=None), status.exit_code
+    return ending_of(job, status, folder, log=log_tail(folder.log), cancelled=None), status.exit_code
 
 
 def last_sign(study: StudyFolder, job: Job, attempt: Attempt) -> datetime:

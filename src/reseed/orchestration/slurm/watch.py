@@ -17,8 +17,9 @@ from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.job import Attempt, Job, JobKind, JobRecord, JobState
 from reseed.orchestration.ending import Ending
 from reseed.orchestration.executors.process import log_tail
+from reseed.orchestration.faults import MAX_INFRASTRUCTURE_FAULTS
+from reseed.orchestration.outcome import Listener, Outcome
 from reseed.orchestration.plan import Plan
-from reseed.orchestration.runner import MAX_INFRASTRUCTURE_FAULTS, Listener, Outcome
 from reseed.orchestration.slurm.claim import Claim, Claims, Holder
 from reseed.orchestration.slurm.client import Task, TaskId
 from reseed.orchestration.slurm.settling import ending_on_disk, last_sign, settled

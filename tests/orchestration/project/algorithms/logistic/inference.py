@@ -7,7 +7,7 @@ import math
 
 from reseed.contracts.containers import InferencePaths
 
-from .common import ROOT, settings
+from .common import ROOT, note_done, settings
 
 PATHS = InferencePaths(ROOT)
 
@@ -25,6 +25,7 @@ def main() -> None:
         output = PATHS.output / case.name / "output"
         output.mkdir(parents=True)
         (output / "likelihood.json").write_text(json.dumps(sum(scores) / len(scores)))
+    note_done("inference")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from .common import PATHS, settings
+from .common import PATHS, note_done, settings
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
         rows = [[row["label"], row["a"], row["b"]][: n_features + 1] for row in csv.DictReader(stream)]
     with (PATHS.output_data / "table.csv").open("w") as stream:
         csv.writer(stream).writerows(rows)
+    note_done("preprocess")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 from reseed.contracts.files import write_json_atomically
 
-from .common import PATHS, settings
+from .common import PATHS, note_done, settings
 
 
 def main() -> None:
@@ -38,6 +38,7 @@ def main() -> None:
         time.sleep(float(given["step_s"]))
     write_json_atomically(PATHS.model / "weights.json", state["weights"])
     write_json_atomically(PATHS.model / "run.json", {"settings": given})
+    note_done("train")
 
 
 def _stepped(weights: list[float], rows: list[list[float]], rate: float) -> list[float]:

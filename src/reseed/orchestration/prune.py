@@ -1,0 +1,130 @@
+"""
+What a study folder holds that nobody needs any more, and its removal.
+
+Never what a finished job of the current plan has left. Removed are
+
+- jobs that no plan asks for any more, because their settings, data or code have changed, with
+  their results;
+- what runs/ shows of them;
+- checkpoints of finished jobs, and what attempts that are over have left beside their log;
+- half of what was being written when an orchestrator was killed;
+- containers of attempts that are over.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from reseed.contracts.errors import UserError
+from reseed.contracts.job import JobRecord, JobState
+from reseed.documents.reading import json_document, read_json
+from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
+from reseed.orchestration.workspace import tree_bytes
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder that can go, why, and its size."""
+
+    path: Path
+    why: str
+    n_bytes: int
+
+
+class Engine(Protocol):
+    """Where containers may be left."""
+
+    def release_leftover(self, folder: AttemptFolder, *, dry_run: bool) -> bool:
+        """Remove the container of an attempt unless it runs; whether there was one to remove."""
+
+
+def leftovers(study: StudyFolder) -> list[Leftover]:
+    """
+    What can go, in the order of the folder.
+
+    Jobs that are recorded as running are left alone, whatever the plan says.
+
+    Raises
+    ------
+    UserError
+        When the folder holds no plan, or a record that cannot be understood.
+    """
+    if not study.plan.is_file():
+        raise UserError(f"{study.path}: no plan.json here; name the folder of a study that was started")
+    wanted = {job["key"] for job in json_document(study.plan)}
+    found = [*_of_jobs(study, wanted), *_of_runs(study, wanted)]
+    found += [_leftover(path, "half-written") for path in study.path.glob(".*.tmp")]
+    return found
+
+
+def abandoned_attempts(study: StudyFolder) -> list[AttemptFolder]:
+    """The attempts that are over, whose containers an orchestrator may not have lived to remove."""
+    return [
+        AttemptFolder(path)
+        for job in sorted(study.jobs.glob("*"))
+        if not _is_running(study.job(job.name))
+        for path in sorted((job / "attempts").glob("*"))
+    ]
+
+
+def remove(leftover: Leftover) -> None:
+    """Remove a file or folder; a folder gets a name first under which nobody takes it for whole."""
+    path = leftover.path
+    if path.is_dir():
+        doomed = path.with_name(f".{path.name}.pruned")
+        shutil.rmtree(doomed, ignore_errors=True)
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _of_jobs(study: StudyFolder, wanted: set[str]) -> Iterator[Leftover]:
+    for path in sorted(study.jobs.glob("*")):
+        folder = study.job(path.name)
+        if path.name.startswith("."):
+            yield _leftover(path, "half-removed")
+            continue
+        record = _record(folder)
+        if record is not None and record.state is JobState.RUNNING:
+            continue
+        name = record.name if record else path.name[:12]
+        if path.name not in wanted:
+            yield _leftover(path, f"{name}: no longer in the plan")
+            continue
+        if record is not None and record.state is JobState.SUCCEEDED and folder.checkpoints.is_dir():
+            yield _leftover(folder.checkpoints, f"{name}: done, needs no checkpoints")
+        for attempt in sorted((path / "attempts").glob("*")):
+            place = AttemptFolder(attempt)
+            for part in (place.root, place.scratch, place.output):
+                if part.is_dir():
+                    yield _leftover(part, f"{name}: attempt {attempt.name} is over")
+        for half in path.glob(".*.tmp"):
+            yield _leftover(half, "half-written")
+
+
+def _of_runs(study: StudyFolder, wanted: set[str]) -> Iterator[Leftover]:
+    for path in sorted((study.path / "runs").glob("*/*")):
+        shown = f"runs/{path.parent.name}/{path.name}"
+        record = path / "run.json"
+        if path.name.startswith("."):
+            yield _leftover(path, "half-written")
+        elif not record.is_file() or not set(json_document(record)["jobs"].values()) <= wanted:
+            yield _leftover(path, f"{shown}: no longer in the plan")
+
+
+def _record(folder: JobFolder) -> JobRecord | None:
+    return read_json(folder.record, JobRecord) if folder.record.is_file() else None
+
+
+def _is_running(folder: JobFolder) -> bool:
+    record = _record(folder)
+    return record is not None and record.state is JobState.RUNNING
+
+
+def _leftover(path: Path, why: str) -> Leftover:
+    return Leftover(path, why, tree_bytes(path) if path.is_dir() else path.stat().st_size)
