@@ -136,6 +136,8 @@ def engine_of_its_own(images: None) -> Iterator[PrivateEngine]:
         engine.close()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_plain_processes_survive_it(project: SmallProject, undisturbed: Path, disk: Path, tmp_path: Path):
     """Killed orchestrators and a full disk: every job is done once, and the results are the same bytes."""
     diary = tmp_path / "diary"
@@ -155,6 +157,8 @@ def test_plain_processes_survive_it(project: SmallProject, undisturbed: Path, di
     assert len(done) == 2 + 20 + 10
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.docker
 def test_containers_survive_it(
     project: SmallProject, undisturbed: Path, disk: Path, tmp_path: Path, engine_of_its_own: PrivateEngine
