@@ -22,6 +22,7 @@ from algorithms.common.nnunet.preprocessed import PreparedCase, write_tables
 from algorithms.common.nnunet.scratch import scratch_folder
 from algorithms.common.nnunet.settings import PlanSettings
 from reseed.contracts.containers import TrainingPaths
+from reseed.contracts.errors import UserError
 from reseed.contracts.manifest import SettingValue
 from reseed.contracts.sockets import Socket
 
@@ -50,7 +51,7 @@ def preprocess_channel(
     recorded
         What of the settings inference must know to do the same.
     spread_label
-        Cases that have it are spread evenly over the folds.
+        The only label there may be, of a lesion; cases that have it are spread evenly over the folds.
 
     Raises
     ------
@@ -58,6 +59,11 @@ def preprocess_channel(
         When the channel breaks its form, or a setting does not fit the data.
     """
     channel = read_training_channel(paths.channel("training"))
+    if spread_label is not None and set(channel.labels.values()) != {0, spread_label}:
+        raise UserError(
+            f"the training channel must have one label beside the background, {spread_label}, got "
+            f"{', '.join(f'{name} {value}' for name, value in channel.labels.items())}"
+        )
     scratch = scratch_folder(paths)
     folders = Folders(scratch / "raw", paths.output_data, scratch / "results")
     cases: dict[str, RawCase] = {}
