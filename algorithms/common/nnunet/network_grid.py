@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-_BLOCK_VALUES = 1 << 22
-"""Numbers in memory at once: 16 MiB, and twice that for whatever they become."""
+_BLOCK_VALUES = 1 << 20
+"""Numbers in memory at once: 4 MiB, and twice that for whatever they become."""
 
 AnyArray = npt.NDArray[Any]
 

@@ -28,6 +28,10 @@ CPU = torch.device("cpu")
 class _Curves(MetaLogger):  # type: ignore[misc]
     """nnU-Net's numbers without its picture, which takes longer to draw than a small epoch to train."""
 
+    def log(self, key: str, value: Any, step: int) -> None:
+        """In double precision, as a checkpoint keeps it: a smoothed score goes on with the same digits."""
+        super().log(key, [float(each) for each in value] if isinstance(value, list) else float(value), step)
+
     def plot_progress_png(self, output_folder: str) -> None:
         """Draw nothing; the curve is written as a table."""
 

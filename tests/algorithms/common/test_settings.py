@@ -10,6 +10,9 @@ from algorithms.common.settings import algorithm_manifest, read_settings
 from algorithms.nodule_malignancy.description import manifest
 from reseed.contracts.errors import InvalidDocument
 
+PREPROCESS = {"dimension": 2, "patch_voxels": 64}
+"""What `preprocess` of nodule_malignancy reads, by default."""
+
 
 @pytest.fixture
 def given(tmp_path):
@@ -36,13 +39,13 @@ class TestReadSettings:
         """
         preprocess takes a file with all settings and sees only its own.
         """
-        assert read_settings(given({"epochs": "3"}), manifest(), "preprocess") == {"dimension": 2}
+        assert read_settings(given({"epochs": "3"}), manifest(), "preprocess") == PREPROCESS
 
     def test_no_file(self, tmp_path):
         """
         Without a file all settings are defaults.
         """
-        assert read_settings(tmp_path / "absent.json", manifest(), "preprocess") == {"dimension": 2}
+        assert read_settings(tmp_path / "absent.json", manifest(), "preprocess") == PREPROCESS
 
     def test_unknown_setting(self, given):
         """

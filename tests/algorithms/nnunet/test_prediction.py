@@ -117,9 +117,9 @@ from reseed.contracts.errors import UserError
 torch.set_num_threads(1)
 settings = {"weights": "final", "tile_voxels": int(sys.argv[2])}
 ensemble = run_ensemble(Path(sys.argv[1]), settings, device="cpu")
-small = np.zeros((1, 4, 64, 64), dtype=np.float32); small[:, :, 8:, 8:] = 1
+small = np.zeros((1, 4, 48, 48), dtype=np.float32); small[:, :, 8:, 8:] = 1
 ensemble.probabilities(small, (1.0, 1.0, 1.0))
-scan = np.random.default_rng(0).normal(size=(1, 1000, 48, 48)).astype(np.float32)
+scan = np.random.default_rng(0).normal(size=(1, 4000, 32, 32)).astype(np.float32)
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + int(sys.argv[3]) * 2**20,) * 2)
 try:
@@ -143,12 +143,12 @@ def test_a_case_larger_than_memory(model, tmp_path):
             cwd=PROJECT, capture_output=True, text=True, timeout=500, check=False,
         )  # fmt: skip
 
-    whole, slabs = run(10**9, 64), run(10**5, 64)
+    whole, slabs = run(10**9, 75), run(10**5, 75)
 
     assert whole.returncode == 1
     assert "out of memory: lower tile_voxels, which is 1000000000" in whole.stderr
     assert slabs.returncode == 0, slabs.stderr
-    assert slabs.stdout.strip() == "(1000, 48, 48)"
+    assert slabs.stdout.strip() == "(4000, 32, 32)"
 
 
 @pytest.fixture(scope="module")
