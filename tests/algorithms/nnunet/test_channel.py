@@ -18,7 +18,7 @@ from reseed.contracts.errors import UserError
 @pytest.fixture
 def channel(dataset, tmp_path) -> Path:
     """A copy of the phantoms' training channel."""
-    return shutil.copytree(dataset("hippocampus_segmentation") / "training", tmp_path / "training")
+    return Path(shutil.copytree(dataset("hippocampus_segmentation") / "training", tmp_path / "training"))
 
 
 def change(path: Path, **keys) -> None:
