@@ -24,7 +24,7 @@ ALGORITHMS = (
 @pytest.fixture(scope="session")
 def evaluation_image() -> None:
     """The image that scores."""
-    connected_engine()
+    connected_engine().close()
     build_image(PROJECT, target="evaluation", tag="reseed/evaluation")
 
 
