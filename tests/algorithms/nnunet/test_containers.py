@@ -36,7 +36,8 @@ def test_a_study_in_containers(algorithm, dataset, tmp_path):
     `reseed run` trains, predicts and scores in containers without network, root or capabilities, on a
     read-only root; the evaluation container takes what inference has written.
     """
-    build_image(PROJECT, target="algorithm", tag=f"reseed/{algorithm}", algorithm=algorithm)
+    for name in filter(None, (algorithm, manifest_of(algorithm).trains_with)):
+        build_image(PROJECT, target="algorithm", tag=f"reseed/{name}", algorithm=name)
     study = tmp_path / "study.yaml"
     document = {
         "study": "containers",
