@@ -32,7 +32,7 @@ from pathlib import Path
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+sys.path[0] = str(REPOSITORY)  # not this folder: a benchmark in it has the name of a standard module
 
 from reseed.contracts.files import write_text_atomically  # noqa: E402 (the tests' project is beside the package)
 from reseed.contracts.job import Attempt, Job, JobKind, JobRecord, JobState  # noqa: E402
