@@ -352,7 +352,8 @@ class TestStudyFile:
             "a letter or digit first, got 'My study'",
             "4:1: entropy: must be at least 0, got -1",
             "5:1: runs: must be a whole number, got 'yes'",
-            "6:17: vary.1: must be 'weights', 'order', 'augmentation', 'dropout' or 'split', got 'weather'",
+            "6:17: vary.1: must be 'weights', 'order', 'augmentation', 'dropout', 'split' or "
+            "'nondeterminism', got 'weather'",
             "8:21: methods.a.setings: unknown key; did you mean 'settings'?",
         ]
 

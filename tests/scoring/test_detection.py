@@ -120,14 +120,14 @@ class TestNumbers:
         Values that are no lesion are ignored when they are named, and refused when not.
         """
         other = CASES["c"][0].copy()
-        other[0, 0, 0] = 3
+        other[0, 0, 0] = 9
         cases = {**CASES, "c": (other, *CASES["c"][1:])}
 
         with pytest.raises(
-            UserError, match=r"c\.nii\.gz: the reference has the unknown label 3; known: 0, 1"
+            UserError, match=r"c\.nii\.gz: the reference has the unknown label 9; known: 0, 1"
         ):
             scored(cases)
-        assert scored(cases, "again", ignored_labels=(3,)).aggregates["case_auroc"].value == 1
+        assert scored(cases, "again", ignored_labels=(9,)).aggregates["case_auroc"].value == 1
 
     def test_surplus_and_matching(self, scored):
         """
