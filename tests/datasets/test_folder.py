@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -145,9 +146,10 @@ class TestPublishDataset:
         """
         Who waited for another's build leaves its result alone.
         """
-        fill(tmp_path / "mine")
+        fill(tmp_path / "mine", title="The other's")
+        built: list[Path] = []
 
-        def build(partial):
-            pytest.fail("must not be built again")
+        publish_dataset(tmp_path / "mine", built.append)
 
-        publish_dataset(tmp_path / "mine", build)
+        assert built == []
+        assert check_dataset(tmp_path / "mine").title == "The other's"
