@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from reseed.contracts.files import write_text_atomically
+from reseed.contracts.files import write_json_atomically, write_text_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,10 +89,8 @@ def _write(results: Sequence[CellResult], out: Path, seed: int) -> None:
     from reseed.reporting.calibration_chart import write_calibration_chart  # noqa: PLC0415
     from reseed.statistics.calibration import findings_document, findings_table  # noqa: PLC0415
 
-    out.mkdir(parents=True, exist_ok=True)
     document = findings_document(results, seed=seed)
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text_atomically(out / "calibration.json", text + "\n")
+    write_json_atomically(out / "calibration.json", document)
     write_text_atomically(out / "calibration.md", findings_table(results) + "\n")
     for path in write_calibration_chart(document, out):
         typer.echo(f"chart: {path}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reseed.contracts.files import write_text_atomically
+from reseed.contracts.files import write_json_atomically
 
 
 def power(
@@ -56,7 +55,6 @@ def power(
         target=target,
     )
     if json_file is not None:
-        text = json.dumps(plan.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-        write_text_atomically(json_file, text + "\n")
+        write_json_atomically(json_file, plan.to_json())
     for line in power_lines(plan):
         typer.echo(line)
