@@ -11,18 +11,20 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
+import numpy as np
 import pytest
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.manifest import AlgorithmManifest
 from reseed.orchestration.executors.docker import build_command, image_saver
 from reseed.orchestration.packaging.archives import InvalidPackage, rewritten_tarball, write_folder
-from reseed.orchestration.packaging.image_rules import ImageLimits, checked_image
-from reseed.orchestration.packaging.model_rules import ModelLimits, checked_model
+from reseed.orchestration.packaging.image_rules import IMAGE_LIMITS, checked_image
+from reseed.orchestration.packaging.model_rules import MODEL_LIMITS, checked_model
 from reseed.orchestration.packaging.package import write_package
 from reseed.orchestration.project import Project
 from tests.engine import CA_BUNDLE
@@ -177,6 +179,7 @@ class TestCheckedImage:
         [
             (lambda path: image_tar(path, n_images=2), "must hold one image, holds 2"),
             (lambda path: image_tar(path, n_images=0), "must hold one image, holds 0"),
+            (lambda path: write_tar(path, entry("manifest.json", b"{")), "must hold one image, holds 0"),
             (lambda path: write_tar(path, entry("x")), "is not an image as `docker save` writes it"),
             (lambda path: path.write_bytes(b"no tarball"), "is not a readable tarball"),
             (lambda path: None, "no such file"),
@@ -207,13 +210,13 @@ class TestCheckedImage:
         """
         path = image_tar(tmp_path / "i.tar.gz", entry("zeros", bytes(3_000_000)))
 
-        for limits, words in (
-            (ImageLimits(packed_bytes=100), "must be at most 1e-07 GB"),
-            (ImageLimits(unpacked_bytes=1_000_000), "must unpack to at most"),
-            (ImageLimits(n_entries=3), "must hold at most 3 entries"),
+        for limit, words in (
+            ({"packed_bytes": 100}, "must be at most 1e-07 GB"),
+            ({"unpacked_bytes": 1_000_000}, "must unpack to at most"),
+            ({"n_entries": 3}, "must hold at most 3 entries"),
         ):
             with pytest.raises(InvalidPackage, match=words):
-                checked_image(path, limits)
+                checked_image(path, replace(IMAGE_LIMITS, **limit))
 
 
 class TestCheckedModel:
@@ -252,8 +255,22 @@ class TestCheckedModel:
             checked_model(write_tar(tmp_path / "m.tar"))
         with pytest.raises(InvalidPackage, match="must unpack to at most"):
             checked_model(
-                write_tar(tmp_path / "n.tar", entry("w", bytes(200))), ModelLimits(unpacked_bytes=100)
+                write_tar(tmp_path / "n.tar", entry("w", bytes(200))),
+                replace(MODEL_LIMITS, unpacked_bytes=100),
             )
+
+    def test_damaged(self, tmp_path: Path):
+        """
+        One byte that changed on the way is found, though every entry can still be listed.
+        """
+        weights = np.random.default_rng(0).bytes(100_000)  # too random to be packed: the byte stays a byte
+        path = write_tar(tmp_path / "m.tar.gz", entry("weights", weights))
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+
+        with pytest.raises(InvalidPackage, match=r"m\.tar\.gz: is not a readable tarball: CRC check failed"):
+            checked_model(path)
 
 
 class TestTarballs:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import stat
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from reseed.contracts.errors import UserError
@@ -14,6 +16,7 @@ from reseed.contracts.files import sync_folder
 
 GIB = 2**30
 _LEVEL = 6
+_BLOCK_BYTES = 1 << 20
 
 
 class InvalidPackage(UserError):
@@ -96,64 +99,74 @@ def rewritten_tarball(source: Path, target: Path) -> None:
                 archive.addfile(entry)
 
 
-def check_packed_size(path: Path, limit_bytes: int) -> None:
+@dataclass(frozen=True)
+class TarballLimits:
     """
-    Refuse a tarball that is larger than a platform takes.
-
-    Raises
-    ------
-    InvalidPackage
-        With both sizes.
-    """
-    if path.is_file() and path.stat().st_size > limit_bytes:
-        size_gb = path.stat().st_size / 1e9
-        raise InvalidPackage(f"{path.name}: must be at most {limit_bytes / 1e9:g} GB, is {size_gb:.3g} GB")
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """
-    A tarball to read, packed or not.
-
-    Raises
-    ------
-    InvalidPackage
-        When it is none, cut short or damaged.
-    """
-    try:
-        with tarfile.open(path) as archive:
-            yield archive
-    except (tarfile.TarError, EOFError, OSError, gzip.BadGzipFile) as error:
-        if isinstance(error, FileNotFoundError):
-            raise InvalidPackage(f"{path}: no such file") from None
-        raise InvalidPackage(f"{path.name}: is not a readable tarball: {error}") from None
-
-
-def member_mistakes(
-    members: Iterable[tarfile.TarInfo], *, links: bool, limit_bytes: int, limit_files: int
-) -> list[str]:
-    """
-    What is wrong with the entries of a tarball, in words; reading stops where a limit is passed.
+    How large a tarball may be.
 
     Parameters
     ----------
-    members
-        In the order of the tarball.
+    n_entries
+        Of all kinds.
+    packed_bytes
+        Of the tarball as it is uploaded.
+    unpacked_bytes
+        Of its entries together: a small file cannot claim a large disk.
+    """
+
+    n_entries: int
+    packed_bytes: int = 10 * 10**9
+    unpacked_bytes: int = 40 * GIB
+
+
+@contextmanager
+def checked_tarball(path: Path, limits: TarballLimits, *, links: bool) -> Iterator[tarfile.TarFile]:
+    """
+    A tarball to read, packed or not, whose size and entries have been checked.
+
+    Parameters
+    ----------
+    path
+        The tarball.
+    limits
+        What a platform takes.
     links
         Whether links are allowed, to places inside.
-    limit_bytes, limit_files
-        Of all entries together, unpacked.
+
+    Raises
+    ------
+    InvalidPackage
+        When it is none, cut short or damaged; else one line per entry that breaks a rule.
     """
+    if path.is_file() and path.stat().st_size > limits.packed_bytes:
+        sizes = f"at most {limits.packed_bytes / 1e9:g} GB, is {path.stat().st_size / 1e9:.3g} GB"
+        raise InvalidPackage(f"{path.name}: must be {sizes}")
+    try:
+        with tarfile.open(path) as archive:
+            mistakes = _member_mistakes(archive, limits, links=links)
+            if mistakes:
+                raise InvalidPackage(*(f"{path.name}: {mistake}" for mistake in mistakes))
+            yield archive
+            while archive.fileobj and archive.fileobj.read(_BLOCK_BYTES):
+                pass  # to the end, where gzip keeps its checksum
+    except FileNotFoundError:
+        raise InvalidPackage(f"{path}: no such file") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InvalidPackage(f"{path.name}: is not a readable tarball: {error}") from None
+
+
+def _member_mistakes(members: Iterable[tarfile.TarInfo], limits: TarballLimits, *, links: bool) -> list[str]:
+    """What is wrong with the entries of a tarball, in words; reading stops where a limit is passed."""
     mistakes: list[str] = []
-    n_bytes = n_files = 0
+    n_bytes = n_entries = 0
     seen: set[str] = set()
     for member in members:
         name = PurePosixPath(member.name)
-        n_bytes, n_files = n_bytes + member.size, n_files + 1
-        if n_bytes > limit_bytes:
-            return [*mistakes, f"must unpack to at most {limit_bytes / GIB:g} GiB, is larger"]
-        if n_files > limit_files:
-            return [*mistakes, f"must hold at most {limit_files} entries, holds more"]
+        n_bytes, n_entries = n_bytes + member.size, n_entries + 1
+        if n_bytes > limits.unpacked_bytes:
+            return [*mistakes, f"must unpack to at most {limits.unpacked_bytes / GIB:g} GiB, is larger"]
+        if n_entries > limits.n_entries:
+            return [*mistakes, f"must hold at most {limits.n_entries} entries, holds more"]
         if name.is_absolute() or ".." in name.parts:
             mistakes.append(f"entry {member.name!r} must lie inside")
         elif member.issym() or member.islnk():

@@ -11,13 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reseed.orchestration.packaging.archives import (
-    GIB,
-    InvalidPackage,
-    check_packed_size,
-    member_mistakes,
-    opened,
-)
+from reseed.orchestration.packaging.archives import InvalidPackage, TarballLimits, checked_tarball
 
 API_METHOD_LABEL = "org.grand-challenge.api-method"
 API_METHODS = ("exec", "invoke")
@@ -25,26 +19,10 @@ VERSION_LABEL = "org.opencontainers.image.version"
 TITLE_LABEL = "org.opencontainers.image.title"
 PUBLICATION_LABEL = "org.reseed.publication"
 
+IMAGE_LIMITS = TarballLimits(n_entries=10_000)
+
 _MAX_JSON_BYTES = 4 * 2**20
 _BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class ImageLimits:
-    """
-    How large an image may be.
-
-    Parameters
-    ----------
-    packed_bytes
-        Of the tarball as it is uploaded.
-    unpacked_bytes, n_entries
-        Of its entries together: a small file cannot claim a large disk.
-    """
-
-    packed_bytes: int = 10 * 10**9
-    unpacked_bytes: int = 40 * GIB
-    n_entries: int = 10_000
 
 
 @dataclass(frozen=True)
@@ -58,7 +36,7 @@ class ImageFacts:
     n_layers: int
 
 
-def checked_image(path: Path, limits: ImageLimits | None = None) -> ImageFacts:
+def checked_image(path: Path, limits: TarballLimits = IMAGE_LIMITS) -> ImageFacts:
     """
     The facts of an image tarball (`docker save`, gzip or not), which is only read.
 
@@ -78,14 +56,7 @@ def checked_image(path: Path, limits: ImageLimits | None = None) -> ImageFacts:
     InvalidPackage
         One line per broken rule.
     """
-    limits = limits or ImageLimits()
-    check_packed_size(path, limits.packed_bytes)
-    with opened(path) as archive:
-        mistakes = member_mistakes(
-            archive, links=True, limit_bytes=limits.unpacked_bytes, limit_files=limits.n_entries
-        )
-        if mistakes:
-            raise InvalidPackage(*(f"{path.name}: {mistake}" for mistake in mistakes))
+    with checked_tarball(path, limits, links=True) as archive:
         manifest, config_bytes = _single_manifest(archive, path.name)
         config = _object(config_bytes, f"{path.name}: the image's configuration")
         mistakes = [*_config_mistakes(config), *_layer_mistakes(archive, manifest, config)]
@@ -102,7 +73,7 @@ def checked_image(path: Path, limits: ImageLimits | None = None) -> ImageFacts:
 
 
 def _single_manifest(archive: tarfile.TarFile, name: str) -> tuple[dict[str, Any], bytes]:
-    manifests = json.loads(_content(archive, "manifest.json", name) or b"null")
+    manifests = _parsed(_content(archive, "manifest.json", name))
     if not isinstance(manifests, list) or len(manifests) != 1 or not isinstance(manifests[0], dict):
         n_images = len(manifests) if isinstance(manifests, list) else 0
         raise InvalidPackage(f"{name}: must hold one image, holds {n_images}; save one tag alone")
@@ -125,11 +96,16 @@ def _content(archive: tarfile.TarFile, entry: str, name: str) -> bytes:
     return stream.read()
 
 
-def _object(content: bytes, what: str) -> dict[str, Any]:
+def _parsed(content: bytes) -> Any:
+    """JSON, or None when it is none."""
     try:
-        document = json.loads(content)
+        return json.loads(content)
     except ValueError:
-        document = None
+        return None
+
+
+def _object(content: bytes, what: str) -> dict[str, Any]:
+    document = _parsed(content)
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
         raise InvalidPackage(f"{what} is not one")
     return document

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from reseed.orchestration.packaging.archives import (
-    GIB,
-    InvalidPackage,
-    check_packed_size,
-    member_mistakes,
-    opened,
-)
+from reseed.orchestration.packaging.archives import InvalidPackage, TarballLimits, checked_tarball
+
+MODEL_LIMITS = TarballLimits(n_entries=100_000)
 
 
-@dataclass(frozen=True)
-class ModelLimits:
-    """How large a model may be: the tarball, and what it unpacks to."""
-
-    packed_bytes: int = 10 * 10**9
-    unpacked_bytes: int = 40 * GIB
-    n_entries: int = 100_000
-
-
-def checked_model(path: Path, limits: ModelLimits | None = None) -> tuple[str, ...]:
+def checked_model(path: Path, limits: TarballLimits = MODEL_LIMITS) -> tuple[str, ...]:
     """
     The names of the files in a model tarball, which is only read.
 
@@ -34,15 +20,8 @@ def checked_model(path: Path, limits: ModelLimits | None = None) -> tuple[str, .
     InvalidPackage
         One line per broken rule.
     """
-    limits = limits or ModelLimits()
-    check_packed_size(path, limits.packed_bytes)
-    with opened(path) as archive:
-        mistakes = member_mistakes(
-            archive, links=False, limit_bytes=limits.unpacked_bytes, limit_files=limits.n_entries
-        )
-        names = () if mistakes else tuple(member.name for member in archive.getmembers() if member.isfile())
-    if not mistakes and not names:
-        mistakes = ["must hold the files of a model, is empty"]
-    if mistakes:
-        raise InvalidPackage(*(f"{path.name}: {mistake}" for mistake in mistakes))
+    with checked_tarball(path, limits, links=False) as archive:
+        names = tuple(member.name for member in archive.getmembers() if member.isfile())
+    if not names:
+        raise InvalidPackage(f"{path.name}: must hold the files of a model, is empty")
     return names
