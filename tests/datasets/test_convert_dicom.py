@@ -96,6 +96,25 @@ class TestCases:
         assert b"0010|0020" not in header
         assert b"t2_tse" not in header
 
+    def test_a_second_study(self, source, tmp_path):
+        """
+        A patient's second study is a case of its own, with the same name when the first is left out.
+        """
+        for series, (name, description) in enumerate(SEQUENCES.items(), start=1):
+            write_series(
+                image(30 + series),
+                source / "patient 1 again" / name,
+                patient="P/1",
+                study=3,
+                series=series,
+                description=description,
+            )
+        convert_cases(asked(source, tmp_path / "all"), lambda line: None)
+        convert_cases(asked(source, tmp_path / "some", skip=("P-1",)), lambda line: None)
+
+        names = [sorted(path.name for path in (tmp_path / each).iterdir()) for each in ("all", "some")]
+        assert names == [["P-1", "P-1_2", "P-2"], ["P-1_2", "P-2"]]
+
     def test_dataset_with_label_maps(self, source, tmp_path):
         """
         With a folder of label maps on the grid of the first socket a whole dataset is made.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +100,11 @@ def dicom_cases(
     label_maps = {} if labels is None else images_of(labels)
     cases: list[ImageCase] = []
     mistakes: list[str] = []
+    n_studies: Counter[str] = Counter()
     for (patient, _), members in sorted(studies.items()):
-        number = sum(case.patient == patient for case in cases)
-        case = case_name(patient if number == 0 else f"{patient}_{number + 1}")
+        n_studies[patient] += 1
+        number = n_studies[patient]
+        case = case_name(patient if number == 1 else f"{patient}_{number}")
         if case in skip:
             continue
         if not case:
