@@ -15,7 +15,7 @@ other resources or is told to; other code, settings or data make it another job.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +23,14 @@ from reseed.contracts.errors import UserError
 from reseed.contracts.job import Attempt, Job, JobRecord, JobState
 from reseed.documents.reading import read_json
 from reseed.orchestration.ending import Ending
+from reseed.orchestration.plan import Plan
+from reseed.orchestration.study_folder import StudyFolder
 
 MAX_INFRASTRUCTURE_FAULTS = 3
 MAX_OWN_FAULTS = 3
 BACKOFF_S = 1.0
 _BACKOFF_FACTOR = 4.0
+_N_SHOWN = 10
 
 
 def judged(
@@ -79,6 +82,22 @@ def failed_for_good(record: JobRecord, job: Job, specification: Path) -> bool:
         return read_json(specification, Job).resources == job.resources
     except UserError:
         return False  # written by another version
+
+
+def jobs_failed_for_good(plan: Plan, study: StudyFolder, records: Mapping[str, JobRecord]) -> list[Job]:
+    """The jobs of a plan that an earlier command has seen fail by themselves, in order."""
+    return [
+        job for job in plan.jobs if failed_for_good(records[job.key], job, study.job(job.key).specification)
+    ]
+
+
+def left_out_lines(records: Sequence[JobRecord]) -> Iterator[str]:
+    """What a command says of the jobs that it does not try again."""
+    for record in records[:_N_SHOWN]:
+        reason = record.attempts[-1].reason
+        yield f"{record.name}: failed before and is not tried again: {reason}"
+    if len(records) > _N_SHOWN:
+        yield f"and {len(records) - _N_SHOWN} more; `reseed status` lists them"
 
 
 def history(record: JobRecord) -> str:

@@ -26,7 +26,7 @@ from reseed.orchestration.disk import StudyDisk, is_full
 from reseed.orchestration.disk_forecast import DiskForecast
 from reseed.orchestration.ending import Ending
 from reseed.orchestration.executors.executor import Executor, ProgramState, ProgramStatus
-from reseed.orchestration.faults import BACKOFF_S, failed_for_good
+from reseed.orchestration.faults import BACKOFF_S, jobs_failed_for_good, left_out_lines
 from reseed.orchestration.intake import Intake
 from reseed.orchestration.obstacles import Obstacles
 from reseed.orchestration.outcome import Listener, Outcome, outcome_of
@@ -38,7 +38,6 @@ from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.workspace import discard, prepared_launch, sweep
 
 GRACE_S = 30.0
-_N_SHOWN = 10
 
 
 @dataclass
@@ -114,21 +113,16 @@ class Runner:
 
     def _leave_out_the_failed(self) -> None:
         """Do not try again what would only fail again."""
-        left_out = []
-        for job in self.plan.jobs:
-            record = self._records[job.key]
-            if record.state is not JobState.FAILED:
-                continue
-            self._n_earlier[job.key] = len(record.attempts)
-            specification = self.study.job(job.key).specification
-            if not self.retry_failed and failed_for_good(record, job, specification):
-                self._queue.withdraw(job)
-                left_out.append(record)
-        for record in left_out[:_N_SHOWN]:
-            reason = record.attempts[-1].reason
-            self.listener.notice(f"{record.name}: failed before and is not tried again: {reason}")
-        if len(left_out) > _N_SHOWN:
-            self.listener.notice(f"and {len(left_out) - _N_SHOWN} more; `reseed status` lists them")
+        for key, record in self._records.items():
+            if record.state is JobState.FAILED:
+                self._n_earlier[key] = len(record.attempts)
+        if self.retry_failed:
+            return
+        left_out = jobs_failed_for_good(self.plan, self.study, self._records)
+        for job in left_out:
+            self._queue.withdraw(job)
+        for line in left_out_lines([self._records[job.key] for job in left_out]):
+            self.listener.notice(line)
 
     def _take_over(self) -> None:
         """Hold what an earlier orchestrator left running, or had only announced."""

@@ -167,7 +167,9 @@ class StudyRun:
             )
             gpu = around.hardware.gpus[0].partition(",")[0] if around.hardware.gpus else None
             if isinstance(self.executor, SlurmCluster):
-                return self._on_cluster(self.executor, whole, plan, view, stop.is_set, detach=detach)
+                return self._on_cluster(
+                    self.executor, whole, plan, view, stop.is_set, detach=detach, retry_failed=retry_failed
+                )
             refuse_jobs_in_slurm(self.folder)
             executor = self.executor
 
@@ -219,12 +221,15 @@ class StudyRun:
         stop_requested: Callable[[], bool],
         *,
         detach: bool,
+        retry_failed: bool,
     ) -> Outcome:
         cluster.refuse_paths(self.folder.path, self.dataset)
         submission = Submission(cluster, self.folder, self.dataset, Batches.of(self.folder))
         recorder = FootprintRecorder(self.folder, lambda _job: cluster, self.site, None, listener)
         recorder.catch_up(plan)
-        runner = SlurmRunner(plan, self.folder, submission, recorder, stop_requested, detach=detach)
+        runner = SlurmRunner(
+            plan, self.folder, submission, recorder, stop_requested, detach=detach, retry_failed=retry_failed
+        )
         try:
             return runner.run()
         finally:

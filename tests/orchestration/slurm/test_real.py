@@ -192,9 +192,10 @@ def test_one_study_file_on_process_docker_and_slurm(project: SmallProject, tmp_p
 
 def test_what_fails_by_itself_and_what_is_killed(project: SmallProject, tmp_path: Path, node: Node):
     """
-    A failing training fails; a killed one goes back into Slurm's queue by itself, three times at most.
+    A failing training is tried twice; a killed one goes back into Slurm's queue, three times at most.
 
-    What does not depend on them is done, and nothing of the rest stays in Slurm.
+    What does not depend on them is done, and nothing of the rest stays in Slurm. The same command does not
+    repeat what failed by itself, unless it is told to.
     """
     methods = {
         name: {"algorithm": "logistic", "settings": {"crash": crash}}
@@ -213,8 +214,19 @@ def test_what_fails_by_itself_and_what_is_killed(project: SmallProject, tmp_path
     killed = records["train/killed/run-0/member-0"]
     assert [attempt.fault for attempt in killed.attempts] == ["infrastructure"] * 3
     assert len({attempt.handle["slurm_job"] for attempt in killed.attempts}) == 1
+    fails = records["train/fails/run-0/member-0"]
+    assert [attempt.fault for attempt in fails.attempts] == ["job"] * 2
+    assert len({attempt.handle["slurm_job"] for attempt in fails.attempts}) == 1
     assert "the gradient is not finite" in done.stdout
     assert _in_slurm(tmp_path / "out") == []
+
+    again = _run(study, tmp_path / "out")
+    n_attempts = len(_records(tmp_path / "out")["train/fails/run-0/member-0"].attempts)
+    assert (again.returncode, n_attempts) == (1, 2), again.stdout + again.stderr
+    assert "train/fails/run-0/member-0: failed before and is not tried again: exit code 1" in again.stdout
+    forced = _run(study, tmp_path / "out", "--retry-failed")
+    n_attempts = len(_records(tmp_path / "out")["train/fails/run-0/member-0"].attempts)
+    assert (forced.returncode, n_attempts) == (1, 3), forced.stdout + forced.stderr
 
 
 def test_a_submission_that_is_interrupted_doubles_nothing(project: SmallProject, tmp_path: Path, node: Node):

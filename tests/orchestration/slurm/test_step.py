@@ -146,19 +146,26 @@ def test_a_job_whose_need_has_failed_is_not_started(clustered: ClusterStudy):
     )  # and those after it at once
 
 
-def test_a_failing_training_fails_with_its_last_words(project: SmallProject, tmp_path: Path):
-    """Its own fault: it is not put back into the queue."""
+def test_a_training_that_fails_twice_the_same_way_has_failed(project: SmallProject, tmp_path: Path):
+    """As anywhere: once more in case it was chance, and no third time, whoever submits it."""
     methods = {"one": {"algorithm": "logistic", "settings": {"crash": "fail"}}}
     study = project.study(methods=methods, runs=1, members=1)
     failing = cluster_study(study, tmp_path / "out", SlurmSettings(gres=None))
     job = _prepared(failing)
 
-    code, said = _done(failing.batch([job]))
+    ends = []
+    for name in ("small-first", "small-second", "small-third"):
+        code, said = _done(failing.batch([job], name=name))
+        ends.append((code, _record(failing, job).state))
+        assert f"{ends[-1][1].value}: exit code 1: the gradient is not finite" in said
+        write_job_record(failing.folder, _record(failing, job).model_copy(update={"state": JobState.QUEUED}))
 
-    assert code == EXIT_FAILED, said
-    record = _record(failing, job)
-    assert record.state is JobState.FAILED
-    assert record.attempts[-1].reason == "exit code 1: the gradient is not finite"
+    assert ends == [
+        (EXIT_AGAIN, JobState.QUEUED),
+        (EXIT_FAILED, JobState.FAILED),
+        (EXIT_FAILED, JobState.FAILED),  # forced: once, not twice
+    ]
+    assert {attempt.fault for attempt in _record(failing, job).attempts} == {"job"}
 
 
 def test_a_program_that_has_changed_since_is_not_run(clustered: ClusterStudy, project: SmallProject):

@@ -12,7 +12,7 @@ from reseed.contracts.job import Attempt, Job, JobRecord, JobState
 from reseed.orchestration.ending import Ending, ending_of
 from reseed.orchestration.executors.executor import ProgramState, ProgramStatus
 from reseed.orchestration.executors.process import log_tail
-from reseed.orchestration.faults import MAX_INFRASTRUCTURE_FAULTS
+from reseed.orchestration.faults import judged
 from reseed.orchestration.results import complete_output
 from reseed.orchestration.slurm.batch import BatchDocument
 from reseed.orchestration.state import write_job_record
@@ -73,6 +73,7 @@ def settled(
             _publish(folder, own)
         except UserError as error:
             ending = Ending(JobState.FAILED, str(error), "job")
+    ending = judged(ending, exit_code=exit_code, earlier=counted_attempts(record))
     attempt = attempt.model_copy(
         update={
             "ended": ended or datetime.now(UTC),
@@ -83,24 +84,21 @@ def settled(
         }
     )
     record = record.model_copy(update={"state": ending.state, "attempts": (*record.attempts[:-1], attempt)})
-    if has_too_many_faults(record):
-        record = record.model_copy(update={"state": JobState.FAILED})
     write_job_record(study, record)
     discard(folder, own, keep_checkpoints=record.state is not JobState.SUCCEEDED)
     return record
 
 
-def has_too_many_faults(record: JobRecord) -> bool:
-    """Whether the cluster has failed the job of one batch as often as is tried."""
-    if record.state is not JobState.QUEUED or record.last is None:
-        return False
-    batch = record.last.handle.get("batch")
-    faults = [
-        attempt
-        for attempt in record.attempts
-        if attempt.handle.get("batch") == batch and attempt.fault == "infrastructure"
-    ]
-    return len(faults) >= MAX_INFRASTRUCTURE_FAULTS
+def counted_attempts(record: JobRecord) -> list[Attempt]:
+    """
+    The attempts before the latest that count against it.
+
+    Faults of the cluster since the job was last submitted. The job's own always: it may be submitted again
+    between two of them, and a node knows of no command that forces another attempt.
+    """
+    *before, latest = record.attempts
+    batch = latest.handle.get("batch")
+    return [past for past in before if past.fault == "job" or past.handle.get("batch") == batch]
 
 
 def _publish(folder: JobFolder, attempt: AttemptFolder) -> None:

@@ -204,7 +204,7 @@ class NodeStep:
         last = record.last
         _say(f"{record.state.value}{f': {last.reason}' if last and last.reason else ''}")
         if record.state is JobState.QUEUED:
-            return self._is_to_go_on(ending), EXIT_AGAIN
+            return self._is_to_go_on(last), EXIT_AGAIN
         return False, 0 if record.state is JobState.SUCCEEDED else EXIT_FAILED
 
     def _with_earlier_attempts_ended(self) -> JobRecord:
@@ -256,11 +256,11 @@ class NodeStep:
         lead_s = self.batch.document.settings.checkpoint_s if self.job.has_checkpoints else 0
         return self._left_s() < lead_s + 90
 
-    def _is_to_go_on(self, ending: Ending) -> bool:
+    def _is_to_go_on(self, last: Attempt | None) -> bool:
         """Whether Slurm is to start this job again: not when somebody has cancelled it."""
         if self.batch.closed is not None:
             return False
-        return ending.fault == "infrastructure" or self.stop_asked
+        return self.stop_asked or (last is not None and last.fault in ("infrastructure", "job"))
 
     def _requeue(self) -> None:
         """Back into the queue, unless Slurm ends the job itself, or has started it elsewhere by now."""

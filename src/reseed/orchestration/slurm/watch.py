@@ -17,7 +17,7 @@ from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.job import Attempt, Job, JobKind, JobRecord, JobState
 from reseed.orchestration.ending import Ending
 from reseed.orchestration.executors.process import log_tail
-from reseed.orchestration.faults import MAX_INFRASTRUCTURE_FAULTS
+from reseed.orchestration.faults import MAX_INFRASTRUCTURE_FAULTS, jobs_failed_for_good, left_out_lines
 from reseed.orchestration.outcome import Listener, Outcome
 from reseed.orchestration.plan import Plan
 from reseed.orchestration.slurm.claim import Claim, Claims, Holder
@@ -47,6 +47,8 @@ class SlurmRunner:
         Asked at every turn; once true, watching ends and the jobs go on.
     detach
         Submit, and do not watch.
+    retry_failed
+        Whether jobs that failed by themselves in an earlier command are tried again.
     """
 
     plan: Plan
@@ -55,6 +57,7 @@ class SlurmRunner:
     listener: Listener
     stop_requested: Callable[[], bool] = lambda: False
     detach: bool = False
+    retry_failed: bool = False
     _records: dict[str, JobRecord] = field(default_factory=dict)
     _started: set[str] = field(default_factory=set)
     _given_up: dict[str, JobRecord] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class SlurmRunner:
         self.listener.begun(self.plan, dict(self._records))
         self.submission.recover()
         self._forget_what_has_ended()
+        self._leave_out_the_failed()
         while True:
             due = time.monotonic() + self.submission.cluster.settings.poll_s
             self._turn()
@@ -105,6 +109,16 @@ class SlurmRunner:
             known = tasks.get(task)
             if record is not None and record.state.is_terminal and not (known and known.state.is_held):
                 del held[key]
+
+    def _leave_out_the_failed(self) -> None:
+        """Do not submit again what would only fail again."""
+        if self.retry_failed:
+            return
+        for job in jobs_failed_for_good(self.plan, self.study, self._records):
+            if job.key not in self.submission.held:
+                self._given_up[job.key] = self._records[job.key]
+        for line in left_out_lines(list(self._given_up.values())):
+            self.listener.notice(line)
 
     def _turn(self) -> None:
         try:
