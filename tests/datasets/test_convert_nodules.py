@@ -168,6 +168,45 @@ class TestCubes:
             "Hounsfield units are nominal: bytes 0 to 255 stand for -900 to 300" in n for n in manifest.notes
         )
 
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"malignancy": np.array([1, 2, 3, 4, 5, 0])}, "malignancy must be from 1 to 5, got 0"),
+            ({"malignancy": np.array([1, 2, 3, 4, 5, np.nan])}, "malignancy must be from 1 to 5, got nan"),
+            ({"label": np.array([0, 1, 0, 1, 0, 2])}, "label must be 0 or 1, got 2"),
+            ({}, r"must have an array malignancy \(1 to 5\) or label \(0, 1\)"),
+            (
+                {"image": np.zeros((6, 4, 4)), "label": np.ones(6)},
+                r"image must be bytes of shape .*, got float64 of shape \(6, 4, 4\)",
+            ),
+        ],
+    )
+    def test_mistakes(self, tmp_path, change, words):
+        """
+        A value that is no answer is not counted as one, and numbers that are no bytes have no unit.
+        """
+        content = {"image": np.zeros((6, 4, 4), np.uint8), "case": np.array([f"c{n}" for n in range(6)])}
+        np.savez(tmp_path / "cubes.npz", **(content | change))
+
+        with pytest.raises(InvalidDataset, match=words):
+            converted(tmp_path, tmp_path / "cubes.npz", spacing_xyz_mm=(2.0, 2.0, 2.0))
+        assert not (tmp_path / "mine").exists()
+
+    def test_cases_named_by_numbers(self, tmp_path):
+        """
+        Names of cases and patients may be whole numbers.
+        """
+        np.savez(
+            tmp_path / "cubes.npz",
+            image=np.zeros((8, 4, 4), np.uint8),
+            case=np.arange(8),
+            patient=np.arange(8) // 2,
+            label=np.arange(8) % 2,
+        )
+        manifest = converted(tmp_path, tmp_path / "cubes.npz", spacing_xyz_mm=(2.0, 2.0, 2.0))
+
+        assert manifest.n_training_patients + manifest.n_test_patients == 4
+
     @pytest.mark.shared_data
     def test_real_cubes(self, tmp_path):
         """

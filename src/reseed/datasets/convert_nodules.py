@@ -17,7 +17,7 @@ from reseed.contracts.evaluation import LesionClassification
 from reseed.contracts.sockets import Socket, SocketValue
 from reseed.contracts.task import Task
 from reseed.datasets.conversion import write_manifest, write_test_case
-from reseed.datasets.convert_npz import read_arrays
+from reseed.datasets.convert_npz import Arrays, read_arrays
 from reseed.datasets.images import (
     SourceImage,
     array_image,
@@ -82,37 +82,52 @@ def npz_scans(
     Raises
     ------
     InvalidDataset
-        As `read_arrays`, or when neither label nor malignancy is there.
+        As `read_arrays`; when image is not of bytes, neither label nor malignancy is there, or a value of
+        theirs is none of the scale.
     """
     arrays = read_arrays(path, ("image", "case"))
-    if "malignancy" in arrays:
-        usable = arrays["malignancy"] != INDETERMINATE
-        labels = (arrays["malignancy"] > INDETERMINATE).astype(int)
-    elif "label" in arrays and arrays["label"].ndim == 1:
-        usable, labels = np.ones(len(arrays["label"]), dtype=bool), arrays["label"].astype(int)
-    else:
+    images, labels = arrays["image"], _labels(arrays, path)
+    if images.dtype != np.uint8 or images.ndim not in {3, 4}:
         raise InvalidDataset(
-            f"{path}: must have an array malignancy (1 to 5) or label (0, 1) with one per case"
+            f"{path}: image must be bytes of shape (case, z, y, x) or (case, y, x), "
+            f"got {images.dtype} of shape {images.shape}"
         )
     low, high = hounsfield
     patients = arrays.get("patient", arrays["case"])
     scans = []
-    for index, name in enumerate(arrays["case"].tolist()):
-        if not usable[index] or name in skip:
+    for name, patient, cube, label in zip(map(str, arrays["case"]), patients, images, labels, strict=True):
+        if label is None or name in skip:
             continue
-        cube = arrays["image"][index]
         sizes = (1, *cube.shape)[-3:]
         voxels = np.round(low + cube.astype(np.float32) / 255 * (high - low)).astype(np.int16)
         x, y, z = ((size - 1) / 2 * step for size, step in zip(reversed(sizes), spacing_xyz_mm, strict=True))
         scans.append(
             NoduleScan(
                 case_name(name),
-                str(patients[index]),
+                str(patient),
                 array_image(f"{path}: image of {name}", voxels, spacing_xyz_mm),
-                (Nodule("1", (x, y, z), int(labels[index])),),
+                (Nodule("1", (x, y, z), label),),
             )
         )
     return tuple(scans)
+
+
+def _labels(arrays: Arrays, path: Path) -> list[int | None]:
+    """0 or 1 for each case; None in the middle of the scale of malignancy."""
+    name = "malignancy" if "malignancy" in arrays else "label"
+    values = arrays.get(name)
+    if values is None or values.ndim != 1 or values.dtype.kind not in "biuf":
+        raise InvalidDataset(
+            f"{path}: must have an array malignancy (1 to 5) or label (0, 1) with one per case"
+        )
+    is_scale = name == "malignancy"
+    allowed = (values >= 1) & (values <= 5) if is_scale else (values == 0) | (values == 1)
+    if not allowed.all():
+        words = "from 1 to 5" if is_scale else "0 or 1"
+        raise InvalidDataset(f"{path}: {name} must be {words}, got {values[~allowed][0]:g}")
+    if not is_scale:
+        return [int(value) for value in values]
+    return [None if value == INDETERMINATE else int(value > INDETERMINATE) for value in values]
 
 
 def table_scans(folder: Path, table: Path, *, skip: Collection[str] = ()) -> tuple[NoduleScan, ...]:
