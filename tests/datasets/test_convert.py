@@ -414,3 +414,14 @@ class TestConvertCases:
                 lambda line: None,
             )
         assert not (tmp_path / "b").exists()
+
+    def test_no_case(self, source, tmp_path):
+        """
+        A source whose cases are all left out makes no empty folder.
+        """
+        names = tuple(path.name.split(".")[0] for path in (source / "imagesTr").iterdir())
+        asked = ConversionRequest(source=source, out=tmp_path / "cases", task=task(HIPPOCAMPUS), skip=names)
+
+        with pytest.raises(InvalidDataset, match="has no case"):
+            convert_cases(asked, lambda line: None)
+        assert not (tmp_path / "cases").exists()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from reseed.contracts.digests import digest_by_file
 from reseed.contracts.errors import InvalidDataset, UserError
 from reseed.contracts.evaluation import LesionClassification
 from reseed.contracts.sockets import SocketValue
 from reseed.datasets import check_dataset
-from reseed.datasets.convert import ConversionRequest, convert_dataset
+from reseed.datasets.convert import ConversionRequest, convert_cases, convert_dataset
 from reseed.scoring.lesion_classification import reference_lesions
 from tests.datasets.sources import SHARED, image, task, voxels, write
 
@@ -70,6 +72,21 @@ class TestScans:
         assert values[1].value == document
         assert references[0].case_id == case.name
         assert list(references[0].label_by_lesion) == [point["name"] for point in document["points"]]
+
+    def test_cases_to_predict(self, tmp_path, scans, table, split):
+        """
+        Cases alone are what the test cases of a dataset are, scan and points, and bad ones leave nothing.
+        """
+        converted(tmp_path, scans, nodules=table, split=split)
+        asked = ConversionRequest(source=scans, out=tmp_path / "cases", task=task(NAME), nodules=table)
+
+        assert convert_cases(asked, lambda line: None) == 4
+        for case in (tmp_path / "mine" / "test" / "cases").iterdir():
+            assert digest_by_file(case) == digest_by_file(tmp_path / "cases" / case.name)
+        table.write_text(table.read_text().replace("scan1,p1,0,4.5", "scan1,p1,0,-90"))
+        with pytest.raises(InvalidDataset, match=r"case 'scan1': nodule '0' must lie inside the scan"):
+            convert_cases(replace(asked, out=tmp_path / "bad"), lambda line: None)
+        assert not (tmp_path / "bad").exists()
 
     def test_training_table(self, tmp_path, scans, table, split):
         """

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,17 @@ from reseed.datasets.split import patients_text, refuse_leaks
 Progress = Callable[[str], None]
 
 _SAY_EVERY = 50
+
+
+class NamedCase(Protocol):
+    """A case of any kind."""
+
+    @property
+    def case(self) -> str:
+        """Its name."""
+
+
+Case = TypeVar("Case", bound=NamedCase)
 
 
 def write_image_dataset(
@@ -77,18 +88,30 @@ def write_image_dataset(
     refuse_leaks(patient_by_case, test, where=description.dataset)
     sockets = checked_sockets(task, list(cases[0].channels))
     writer = _Writer(folder, task, sockets, labels)
+    write_each(cases, lambda case: writer.write(case, is_test=case.case in test), progress)
+    writer.write_tables(patient_by_case, test)
+    write_manifest(folder, description, task=task.task, patient_by_case=patient_by_case, test=test)
+
+
+def write_each(cases: Sequence[Case], write: Callable[[Case], None], progress: Progress) -> None:
+    """
+    Write cases one after the other, also those behind a bad one.
+
+    Raises
+    ------
+    InvalidDataset
+        One line per bad case.
+    """
     mistakes: list[str] = []
     for number, case in enumerate(cases, start=1):
         try:
-            writer.write(case, is_test=case.case in test)
+            write(case)
         except InvalidDataset as error:
             mistakes.append(f"case {case.case!r}: {error}")
         if number % _SAY_EVERY == 0:
             progress(f"converted {number} of {len(cases)} cases")
     if mistakes:
         raise InvalidDataset("\n".join(mistakes))
-    writer.write_tables(patient_by_case, test)
-    write_manifest(folder, description, task=task.task, patient_by_case=patient_by_case, test=test)
 
 
 class _Writer:

@@ -13,10 +13,16 @@ from reseed.contracts.digests import file_digest
 from reseed.contracts.errors import InvalidDataset, UserError
 from reseed.contracts.evaluation import LesionClassification
 from reseed.contracts.task import Task
-from reseed.datasets.conversion import write_image_dataset, write_test_case
+from reseed.datasets.conversion import write_each, write_image_dataset, write_test_case
 from reseed.datasets.convert_dicom import dicom_cases
 from reseed.datasets.convert_folder import is_image_folder, read_folder
-from reseed.datasets.convert_nodules import NoduleScan, npz_scans, table_scans, write_nodule_dataset
+from reseed.datasets.convert_nodules import (
+    NoduleScan,
+    npz_scans,
+    table_scans,
+    write_nodule_dataset,
+    write_scan_case,
+)
 from reseed.datasets.convert_npz import npz_cases
 from reseed.datasets.folder import publish_dataset, read_dataset
 from reseed.datasets.images import checked_volume
@@ -112,12 +118,8 @@ def convert_dataset(asked: ConversionRequest, progress: Progress) -> DatasetMani
     InvalidDataset
         One line per bad input.
     """
-    if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
-        raise UserError(f"{asked.out}: is there already; remove it or name another folder with --out")
-    content = _with_patients(_content(asked), asked.patients)
-    if not content.cases:
-        raise InvalidDataset(f"{asked.source}: has no case to convert")
-    check_names([case.case for case in content.cases], where=str(asked.source))
+    _refuse_taken(asked.out)
+    content = _with_patients(_checked_content(asked), asked.patients)
     test, how = _test_cases(content, asked)
     description = _description(asked, (*content.notes, how))
     progress(f"converting {len(content.cases)} cases, {len(test)} of them to test")
@@ -159,27 +161,38 @@ def convert_cases(asked: ConversionRequest, progress: Progress) -> int:
     UserError, InvalidDataset
         As `convert_dataset`.
     """
-    if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
-        raise UserError(f"{asked.out}: is there already; remove it or name another folder with --out")
-    cases = [case for case in _content(asked).cases if isinstance(case, ImageCase)]
-    check_names([case.case for case in cases], where=str(asked.source))
-    sockets = checked_sockets(asked.task, list(cases[0].channels)) if cases else ()
+    _refuse_taken(asked.out)
+    cases = _checked_content(asked).cases
+    images = [case for case in cases if isinstance(case, ImageCase)]
+    sockets = checked_sockets(asked.task, list(images[0].channels)) if images else ()
 
     def build(folder: Path) -> None:
-        mistakes: list[str] = []
-        for case in cases:
-            try:
-                images = [checked_volume(source) for source in case.channels.values()]
-            except InvalidDataset as error:
-                mistakes.append(f"case {case.case!r}: {error}")
-                continue
-            write_test_case(folder / case.case, case.case, asked.task, sockets, images)
-        if mistakes:
-            raise InvalidDataset("\n".join(mistakes))
+        def write(case: ImageCase | NoduleScan) -> None:
+            if isinstance(case, NoduleScan):
+                write_scan_case(folder / case.case, case, asked.task)
+                return
+            volumes = [checked_volume(source) for source in case.channels.values()]
+            write_test_case(folder / case.case, case.case, asked.task, sockets, volumes)
+
+        write_each(cases, write, progress)
 
     publish_dataset(asked.out, build)
     progress(f"{asked.out}: {len(cases)} cases")
     return len(cases)
+
+
+def _refuse_taken(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is there already; remove it or name another folder with --out")
+
+
+def _checked_content(asked: ConversionRequest) -> _Content:
+    """The cases of the source, one or more, by names that are safe."""
+    content = _content(asked)
+    if not content.cases:
+        raise InvalidDataset(f"{asked.source}: has no case to convert")
+    check_names([case.case for case in content.cases], where=str(asked.source))
+    return content
 
 
 def _content(asked: ConversionRequest) -> _Content:

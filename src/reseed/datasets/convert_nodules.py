@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from reseed.contracts.errors import InvalidDataset
 from reseed.contracts.evaluation import LesionClassification
 from reseed.contracts.sockets import Socket, SocketValue
 from reseed.contracts.task import Task
-from reseed.datasets.conversion import write_manifest, write_test_case
+from reseed.datasets.conversion import write_each, write_manifest, write_test_case
 from reseed.datasets.convert_npz import Arrays, read_arrays
 from reseed.datasets.images import (
     SourceImage,
@@ -200,28 +201,37 @@ def write_nodule_dataset(
     """
     patient_by_case = {scan.case: scan.patient for scan in scans}
     refuse_leaks(patient_by_case, test, where=description.dataset)
-    image_socket, points_socket = _sockets(task)
-    mistakes: list[str] = []
-    for number, scan in enumerate(scans, start=1):
-        try:
-            image = checked_volume(scan.image)
-            _check_points(scan, image)
-        except InvalidDataset as error:
-            mistakes.append(f"case {scan.case!r}: {error}")
-            continue
+    _sockets(task)  # a task without them is no mistake of every scan
+
+    def write(scan: NoduleScan) -> None:
         if scan.case in test:
-            case_folder = folder / "test" / "cases" / scan.case
-            write_test_case(case_folder, scan.case, task, (image_socket,), (image,))
-            _add_points(case_folder, points_socket, scan)
+            write_scan_case(folder / "test" / "cases" / scan.case, scan, task)
         else:
-            write_image(image, folder / "training" / "images" / f"{scan.case}.mha")
-        if number % 50 == 0:
-            progress(f"converted {number} of {len(scans)} scans")
-    if mistakes:
-        raise InvalidDataset("\n".join(mistakes))
+            write_image(_checked_scan(scan), folder / "training" / "images" / f"{scan.case}.mha")
+
+    write_each(scans, write, progress)
     _refuse_one_class(scans, test)
     _write_tables(folder, scans, test, task)
     write_manifest(folder, description, task=task.task, patient_by_case=patient_by_case, test=test)
+
+
+def write_scan_case(folder: Path, scan: NoduleScan, task: Task) -> None:
+    """
+    One scan as an algorithm meets it under /input: the image and the list of points.
+
+    Raises
+    ------
+    InvalidDataset
+        When the scan cannot be read or a nodule is not inside it.
+    """
+    image_socket, points_socket = _sockets(task)
+    write_test_case(folder, scan.case, task, (image_socket,), (_checked_scan(scan),))
+    document = points_document(scan)
+    (folder / points_socket.relative_path).write_text(f"{json.dumps(document, indent=1)}\n", encoding="utf-8")
+    path = folder / "inputs.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values.append(SocketValue.of(points_socket, value=document).model_dump(mode="json"))
+    path.write_text(f"{json.dumps(values, indent=1)}\n", encoding="utf-8")
 
 
 def points_document(scan: NoduleScan) -> dict[str, object]:
@@ -256,24 +266,17 @@ def _refuse_one_class(scans: Sequence[NoduleScan], test: frozenset[str]) -> None
             )
 
 
-def _check_points(scan: NoduleScan, image: object) -> None:
+def _checked_scan(scan: NoduleScan) -> Any:
+    """The volume of a scan, which every nodule lies in."""
+    image = checked_volume(scan.image)
     for nodule in scan.nodules:
-        size = image.GetSize()  # type: ignore[attr-defined]
-        index = image.TransformPhysicalPointToContinuousIndex(nodule.point_xyz_mm)  # type: ignore[attr-defined]
-        if any(not -0.5 <= at <= n - 0.5 for at, n in zip(index, size, strict=True)):
+        index = image.TransformPhysicalPointToContinuousIndex(nodule.point_xyz_mm)
+        if any(not -0.5 <= at <= n - 0.5 for at, n in zip(index, image.GetSize(), strict=True)):
             raise InvalidDataset(
                 f"nodule {nodule.name!r} must lie inside the scan, is at "
                 f"{', '.join(f'{value:g}' for value in nodule.point_xyz_mm)} mm"
             )
-
-
-def _add_points(folder: Path, socket: Socket, scan: NoduleScan) -> None:
-    document = points_document(scan)
-    (folder / socket.relative_path).write_text(f"{json.dumps(document, indent=1)}\n", encoding="utf-8")
-    path = folder / "inputs.json"
-    values = json.loads(path.read_text(encoding="utf-8"))
-    values.append(SocketValue.of(socket, value=document).model_dump(mode="json"))
-    path.write_text(f"{json.dumps(values, indent=1)}\n", encoding="utf-8")
+    return image
 
 
 def _write_tables(folder: Path, scans: Sequence[NoduleScan], test: frozenset[str], task: Task) -> None:
