@@ -7,14 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy import stats
 
 from reseed.contracts.environment import ProgramEnvironment
 from reseed.orchestration.executors.process import ProcessExecutor
 from reseed.orchestration.project import Project
-from reseed.orchestration.verification import prediction_p_value
 
 from .conftest import REPOSITORY, SmallProject
 
@@ -137,20 +134,3 @@ def test_a_run_that_is_not_there(project: SmallProject, tmp_path: Path, run: str
 
     assert done.returncode == 2
     assert message in done.stderr
-
-
-def test_the_p_value_is_that_of_a_prediction_interval():
-    """At the limit of scipy's t prediction interval the p value is its level."""
-    recorded = np.array([0.90, 0.91, 0.93, 0.89, 0.92])
-    half = stats.t.ppf(0.975, 4) * recorded.std(ddof=1) * np.sqrt(1 + 1 / 5)
-
-    for sign in (-1, 1):
-        assert prediction_p_value(recorded.mean() + sign * half, recorded) == pytest.approx(0.05, abs=1e-12)
-    assert prediction_p_value(recorded.mean(), recorded) == 1.0
-
-
-def test_too_few_runs_have_no_p_value():
-    """Two runs say next to nothing of their spread; equal runs leave no room."""
-    assert prediction_p_value(0.9, np.array([0.9, 0.91])) is None
-    assert prediction_p_value(0.9, np.array([0.9, 0.9, 0.9])) == 1.0
-    assert prediction_p_value(0.8, np.array([0.9, 0.9, 0.9])) == 0.0

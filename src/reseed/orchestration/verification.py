@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
-from scipy import special
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.job import JobKind
@@ -19,8 +14,10 @@ from reseed.documents.reading import read_json
 from reseed.orchestration.difference import Difference, run_differences
 from reseed.orchestration.plan import Plan
 from reseed.orchestration.study_folder import StudyFolder
+from reseed.statistics.prediction import RetrainingPrediction
 
 LEVEL = 0.05
+_FEWEST_RUNS = 3
 
 
 class Verdict(StrEnum):
@@ -92,7 +89,9 @@ def verification(
     differences = tuple(run_differences(before, after))
     same = before.weights_digest == after.weights_digest
     others = _recorded_scores(recorded, method, metric)
-    p_value = None if same else prediction_p_value(score_after, others)
+    p_value = None
+    if not same and len(others) >= _FEWEST_RUNS:
+        p_value = RetrainingPrediction.of(others).p_value(score_after)
     if same:
         verdict = Verdict.BIT_IDENTICAL
     elif not _is_reconfigured(differences) and p_value is not None and p_value >= LEVEL:
@@ -100,22 +99,6 @@ def verification(
     else:
         verdict = Verdict.NOT_REPRODUCED
     return Verification(verdict, metric, score_before, score_after, p_value, differences)
-
-
-def prediction_p_value(score: float, recorded: npt.NDArray[np.float64]) -> float | None:
-    """
-    Two-sided p value of one more run under the prediction distribution of the recorded ones.
-
-    t = (score − mean) / (sd·√(1 + 1/r)) with r − 1 degrees of freedom, as for a prediction
-    interval of one further normal observation. None for fewer than three recorded runs.
-    """
-    if len(recorded) < 3:
-        return None
-    spread = float(np.std(recorded, ddof=1)) * math.sqrt(1 + 1 / len(recorded))
-    distance = abs(score - float(np.mean(recorded)))
-    if spread == 0:
-        return 1.0 if distance == 0 else 0.0
-    return float(2 * special.stdtr(len(recorded) - 1, -distance / spread))
 
 
 def verification_lines(found: Verification, *, method: str, run: int) -> list[str]:
@@ -157,6 +140,6 @@ def _score(run: Path, metric: str) -> float:
     return metrics.aggregates[metric].value
 
 
-def _recorded_scores(study: StudyFolder, method: str, metric: str) -> npt.NDArray[np.float64]:
+def _recorded_scores(study: StudyFolder, method: str, metric: str) -> list[float]:
     runs = sorted(study.run(method, 0).parent.glob("*/metrics.json"))
-    return np.array([_score(path.parent, metric) for path in runs])
+    return [_score(path.parent, metric) for path in runs]

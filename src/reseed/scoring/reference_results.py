@@ -13,15 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from scipy.special import stdtr, stdtrit
-
 from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.metrics import Metrics, ReferenceComparison
 from reseed.contracts.task import Task
 from reseed.documents.reading import read_json
 from reseed.scoring.measures import MEASURES, Measure
+from reseed.statistics.prediction import RetrainingPrediction
 
 REFERENCE_RESULTS = "reference_results"
 """A folder of the ground truth."""
@@ -105,22 +103,17 @@ def draw_comparison(
         Of the interval.
     case_noun
         What a case is called.
-
-    References
-    ----------
-    G. J. Hahn, W. Q. Meeker, "Statistical intervals" (1991), section 4.7.
     """
-    n_runs, mean = len(reference), math.fsum(reference) / len(reference)
-    sd = float(np.std(reference, ddof=1)) if n_runs > 1 else None
-    low = high = share = None
+    n_runs, retraining = len(reference), RetrainingPrediction.of(reference)
+    mean = retraining.mean
+    sd = low = high = share = None
     verdict: Literal["better", "within", "worse", "unknown"] = "unknown"
-    if sd is not None:
-        scale = sd * math.sqrt(1 + 1 / n_runs)
-        half = float(stdtrit(n_runs - 1, 1 - (1 - confidence_level) / 2)) * scale
+    if n_runs > 1:
+        sd, half = retraining.sd, retraining.half_width(confidence_level)
         bounds = (-math.inf, math.inf) if measure.unit else (0.0, 1.0)
         low, high = max(mean - half, bounds[0]), min(mean + half, bounds[1])
         ahead = (value - mean) * (-1 if measure.higher_is_better is False else 1)
-        share = _share_reaching(ahead, scale, n_runs - 1)
+        share = retraining.share_above(ahead)
         is_inside = mean - half <= value <= mean + half
         verdict = "within" if is_inside else "better" if ahead > 0 else "worse"
     comparison = ReferenceComparison(
@@ -138,13 +131,6 @@ def draw_comparison(
     )
     words = _words(comparison, measure, f"{100 * confidence_level:g} %", case_noun)
     return comparison.model_copy(update={"words": words})
-
-
-def _share_reaching(ahead: float, scale: float, degrees: int) -> float:
-    """The share of draws that are at least `ahead` better than the mean."""
-    if scale > 0:
-        return 1 - float(stdtr(degrees, ahead / scale))
-    return 1.0 if ahead <= 0 else 0.0
 
 
 _SAYS = {
