@@ -16,16 +16,11 @@ from reseed.contracts.task import Task
 from reseed.datasets.conversion import write_each, write_image_dataset, write_test_case
 from reseed.datasets.convert_dicom import dicom_cases
 from reseed.datasets.convert_folder import is_image_folder, read_folder
-from reseed.datasets.convert_nodules import (
-    NoduleScan,
-    npz_scans,
-    table_scans,
-    write_nodule_dataset,
-    write_scan_case,
-)
+from reseed.datasets.convert_nodules import write_nodule_dataset, write_scan_case
 from reseed.datasets.convert_npz import npz_cases
 from reseed.datasets.folder import publish_dataset, read_dataset
 from reseed.datasets.images import checked_volume
+from reseed.datasets.nodule_scans import NoduleScan, npz_scans, table_scans
 from reseed.datasets.source_cases import (
     DatasetDescription,
     ImageCase,
