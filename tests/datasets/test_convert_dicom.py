@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import locale
 
 import pytest
 import SimpleITK
@@ -23,6 +24,7 @@ CHANNELS = {
 def write_series(volume, folder, *, patient, study, series, description):
     """A volume as one DICOM file a slice."""
     folder.mkdir(parents=True)
+    before = locale.setlocale(locale.LC_CTYPE)
     writer = SimpleITK.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for index in range(volume.GetSize()[2]):
@@ -43,6 +45,8 @@ def write_series(volume, folder, *, patient, study, series, description):
             part.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{index:03d}.dcm"))
         writer.Execute(part)
+    # GDCM leaves the process in the locale "C" when it has written numbers
+    locale.setlocale(locale.LC_CTYPE, before)
 
 
 @pytest.fixture
