@@ -12,9 +12,6 @@ import torch
 from reseed.contracts.errors import UserError
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
-CUBLAS_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
-CUBLAS_SETTING = ":4096:8"
-"""What NVIDIA asks for when the same bits are wanted; read when CUDA starts."""
 
 
 @dataclass(frozen=True)

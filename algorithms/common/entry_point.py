@@ -17,6 +17,9 @@ from reseed.contracts.errors import ReseedError
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 143
 """What a shell reports for a process that SIGTERM ended."""
+CUBLAS_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
+CUBLAS_SETTING = ":4096:8"
+"""What NVIDIA asks for when the same bits are wanted; read when CUDA starts."""
 
 Environment = Mapping[str, str]
 
@@ -35,6 +38,7 @@ def run_entry_point(main: Callable[[Path, Environment], None], *, leaves_failure
     leaves_failure_file
         True for the training contract; the inference contract has no such file.
     """
+    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTING)
     start_log()
     root = Path(os.environ.get(ROOT_VARIABLE, "/"))
     failure = TrainingPaths(root).failure if leaves_failure_file else None

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from algorithms.common.cases import cases
-from algorithms.common.determinism import CUBLAS_SETTING, CUBLAS_VARIABLE, repeatable_computation
-from algorithms.common.entry_point import Environment, run_entry_point
+from algorithms.common.cases import Case
 from algorithms.common.images import array_of, image_like
 from algorithms.common.lesions import lesion_candidates, write_detections
-from algorithms.common.log import log_event
+from algorithms.common.nnunet.entry_points import Predictor, Settings, run_inference
 from algorithms.common.nnunet.inference import member_preparation, run_ensemble
 from algorithms.common.nnunet.segmentation import case_images, prepared_probabilities
 from algorithms.common.prostate_mri import grid_of
-from algorithms.common.settings import read_settings
 from algorithms.cspca_detection.description import LESION, manifest
-from reseed.contracts.containers import InferencePaths
+from reseed.contracts.manifest import AlgorithmManifest
 
 
-def main(root: Path, environment: Environment) -> None:
-    """Find the lesions of every case below /input, one after the other."""
-    paths = InferencePaths(root)
-    described = manifest()
-    settings = read_settings(paths.hyperparameters, described, "inference")
-    computation = repeatable_computation(environment)
-    ensemble = run_ensemble(paths.model, settings, device=computation.device)
-    preparation = grid_of(member_preparation(paths.model))
-    n_cases = 0
-    for case in cases(paths):
+def predictor(model: Path, described: AlgorithmManifest, settings: Settings, *, device: str) -> Predictor:
+    """Finds the lesions of a case on the grid of T2."""
+    ensemble = run_ensemble(model, settings, device=device)
+    preparation = grid_of(member_preparation(model))
+
+    def predict(case: Case) -> None:
         images = case_images(case, described.inputs)
         probabilities, prepared = prepared_probabilities(images, ensemble, preparation, case=case.name)
         softmax = image_like(probabilities.of_classes([LESION]), prepared)
         on_t2 = array_of(preparation.back(softmax, images[0]))
         write_detections(case, lesion_candidates(on_t2), images[0], described.outputs)
-        n_cases += 1
-    log_event("predicted", n_cases=n_cases, members=ensemble.n_members, device=computation.device)
+
+    return Predictor(predict, ensemble.n_members)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTING)
-    run_entry_point(main, leaves_failure_file=False)
+    run_inference(manifest, predictor)

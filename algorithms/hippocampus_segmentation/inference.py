@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from algorithms.common.cases import cases
-from algorithms.common.determinism import CUBLAS_SETTING, CUBLAS_VARIABLE, repeatable_computation
-from algorithms.common.entry_point import Environment, run_entry_point
-from algorithms.common.log import log_event
+from algorithms.common.cases import Case
+from algorithms.common.nnunet.entry_points import Predictor, Settings, run_inference
 from algorithms.common.nnunet.inference import run_ensemble
 from algorithms.common.nnunet.segmentation import segment
-from algorithms.common.settings import read_settings
 from algorithms.hippocampus_segmentation.description import manifest
-from reseed.contracts.containers import InferencePaths
+from reseed.contracts.manifest import AlgorithmManifest
 
 
-def main(root: Path, environment: Environment) -> None:
-    """Segment every case below /input, one after the other."""
-    paths = InferencePaths(root)
-    described = manifest()
-    settings = read_settings(paths.hyperparameters, described, "inference")
-    computation = repeatable_computation(environment)
-    ensemble = run_ensemble(paths.model, settings, device=computation.device)
-    n_cases = 0
-    for case in cases(paths):
+def predictor(model: Path, described: AlgorithmManifest, settings: Settings, *, device: str) -> Predictor:
+    """Segments a case on its own grid."""
+    ensemble = run_ensemble(model, settings, device=device)
+
+    def predict(case: Case) -> None:
         segment(case, ensemble, described.inputs, described.outputs[0])
-        n_cases += 1
-    log_event("predicted", n_cases=n_cases, members=ensemble.n_members, device=computation.device)
+
+    return Predictor(predict, ensemble.n_members)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTING)
-    run_entry_point(main, leaves_failure_file=False)
+    run_inference(manifest, predictor)

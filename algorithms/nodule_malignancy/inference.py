@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from algorithms.common.cases import Case, cases
-from algorithms.common.determinism import CUBLAS_SETTING, CUBLAS_VARIABLE, repeatable_computation
+from algorithms.common.determinism import repeatable_computation
 from algorithms.common.entry_point import Environment, run_entry_point
 from algorithms.common.log import log_event
 from algorithms.nodule_malignancy.description import (
@@ -126,5 +125,4 @@ def _groups(found: Iterator[Case]) -> Iterator[list[Case]]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTING)
     run_entry_point(main, leaves_failure_file=False)

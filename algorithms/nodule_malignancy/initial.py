@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,12 @@ import torch
 from torch import nn
 
 from algorithms.common.arrays import read_array_file
-from reseed.contracts.containers import TrainingPaths
+from algorithms.common.initial_weights import InitialWeights
 from reseed.contracts.digests import file_digest
 from reseed.contracts.errors import InvalidDocument, UserError
 
-CHANNEL = "initial_weights"
 _HEADS = ("fc.", "logits.", "head.")
 _FIRST = ("conv1.weight", "Conv3d_1a_7x7.conv3d.weight", "features.0.weight")
-
-
-@dataclass(frozen=True)
-class InitialWeights:
-    """What a fine-tuning started from, as run.json carries it."""
-
-    file: str
-    sha256: str
-    n_taken: int
-    summed_over_channels: tuple[str, ...]
-    left_random: tuple[str, ...]
-
-
-def initial_file(paths: TrainingPaths, name: str) -> Path | None:
-    """The file that the setting names, in the channel of that name; None when it names none."""
-    return paths.channel(CHANNEL) / name if name else None
 
 
 @torch.no_grad()
@@ -56,7 +38,7 @@ def start_from(network: nn.Module, path: Path) -> InitialWeights:
     Raises
     ------
     UserError
-        When there is no such file, it holds something else, or it does not fit.
+        When it holds something else, or does not fit.
     """
     given = _state(path)
     own = network.state_dict()
@@ -85,8 +67,6 @@ def start_from(network: nn.Module, path: Path) -> InitialWeights:
 
 
 def _state(path: Path) -> Mapping[str, torch.Tensor]:
-    if not path.is_file():
-        raise UserError(f"initial_weights: {path}: no such file")
     if path.suffix == ".npz":
         try:
             arrays = read_array_file(path).arrays

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from torch import nn
 
 from algorithms.common.arrays import ArrayFile, array_file_bytes, read_array_file
 from algorithms.common.determinism import Computation
+from algorithms.common.initial_weights import InitialWeights
 from algorithms.common.member import Member
+from algorithms.common.member_records import RUN, read_member_records
 from algorithms.nodule_malignancy.description import manifest
-from algorithms.nodule_malignancy.initial import InitialWeights
 from algorithms.nodule_malignancy.schemes import view_points
 from algorithms.nodule_malignancy.settings import (
     OUTLINES,
@@ -34,7 +34,6 @@ from reseed.contracts.files import write_bytes_atomically, write_json_atomically
 from reseed.contracts.seeds import Seeds
 
 WEIGHTS = "weights.npz"
-RUN = "run.json"
 
 
 @dataclass(frozen=True)
@@ -178,13 +177,7 @@ def read_ensemble(folder: Path, *, device: str) -> Ensemble:
     UserError
         When there is none, one is missing, or they do not fit together.
     """
-    n_members = len(list(folder.glob(member_folder(0).replace("0", "*"))))
-    if n_members == 0:
-        raise UserError(f"{folder} must hold the members of a run ({member_folder(0)} and so on), got none")
-    records = [_record(folder / member_folder(index)) for index in range(n_members)]
-    expected = {int(record["members"]) for record in records}
-    if expected != {n_members}:
-        raise UserError(f"{folder} must hold all members of one run, {sorted(expected)}, got {n_members}")
+    records = read_member_records(folder)
     settings = [TrainingSettings(**record["settings"]) for record in records]
     for what, found in (
         ("dimension", {each.dimension for each in settings}),
@@ -194,14 +187,3 @@ def read_ensemble(folder: Path, *, device: str) -> Ensemble:
         if len(found) != 1:
             raise UserError(f"{folder}: members must be of one {what}, got {sorted(map(str, found))}")
     return Ensemble(folder, tuple(records), device)
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    path = folder / RUN
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; each member of a run has one")
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    digest = file_digest(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else "no file"
-    if record["weights"][WEIGHTS] != digest:
-        raise UserError(f"{folder / WEIGHTS}: must have SHA-256 {record['weights'][WEIGHTS]}, got {digest}")
-    return record

@@ -10,9 +10,9 @@ from torch import nn
 
 from algorithms.common.adamw import Adam, AdamW
 from algorithms.common.folds import FOLDS_OF_A_SINGLE_MODEL
+from algorithms.common.initial_weights import InitialWeights
 from algorithms.common.member import Member
 from algorithms.nodule_malignancy.augmentation import SHIFT_VOXELS
-from algorithms.nodule_malignancy.initial import InitialWeights
 from algorithms.nodule_malignancy.patches import FULL_VALUE, PATCH_SHAPES, VOLUME_SPACING_MM
 from algorithms.nodule_malignancy.scans import MARGIN, PATCH_MM
 from algorithms.nodule_malignancy.schemes import WARM_UP, Scheme
@@ -60,17 +60,9 @@ def resolved_training(
     initial
         The weights that it started from, if not random ones.
     """
-    name, module = _NETWORKS[scheme.architecture]
     sees_ct = settings.sees_ct
     return ResolvedTraining(
-        network=Ingredient(
-            name=name,
-            parameters={
-                "layers": _layers(network),
-                "n_parameters": sum(value.numel() for value in network.parameters()),
-            },
-            implementation=f"algorithms/nodule_malignancy/{module}",
-        ),
+        network=_network(scheme.architecture, network),
         initialisation=_initialisation(scheme.architecture, initial),
         optimiser=_optimiser(settings),
         schedule=_schedule(settings),
@@ -79,25 +71,10 @@ def resolved_training(
             parameters={"reduction": "mean", "weight": None, "pos_weight": None, "label_smoothing": 0.0},
             implementation="torch.nn.functional.binary_cross_entropy_with_logits",
         ),
-        sampling=Ingredient(
-            name="drawn with replacement, either class equally likely"
-            if sees_ct
-            else "every training case once an epoch, in a new order",
-            parameters={
-                "batch_size": settings.batch_size,
-                "drop_last": False,
-                "balanced": sees_ct,
-            },
-        ),
+        sampling=_sampling(settings),
         preprocessing=_ct_patches(settings, scheme.architecture) if sees_ct else (_patches(settings),),
         augmentation=_ct_augmentation(settings) if sees_ct else _augmentation(settings),
-        regularisation=(
-            Ingredient(name="dropout before the last layer", parameters={"p": settings.dropout}),
-            Ingredient(
-                name="weight decay as a penalty on the loss" if sees_ct else "decoupled weight decay",
-                parameters={"weight_decay": settings.weight_decay},
-            ),
-        ),
+        regularisation=_regularisation(settings),
         stopping=Ingredient(name="after a fixed number of epochs", parameters={"epochs": settings.epochs}),
         selection=Ingredient(name=scheme.best_rule, parameters={"looked_at": "every epoch"}),
         split=_split(member),
@@ -105,6 +82,18 @@ def resolved_training(
             name="mean of the members' probabilities",
             parameters={"test_time_augmentation": False, "norm_statistics": "running"},
         ),
+    )
+
+
+def _network(architecture: str, network: nn.Module) -> Ingredient:
+    name, module = _NETWORKS[architecture]
+    return Ingredient(
+        name=name,
+        parameters={
+            "layers": _layers(network),
+            "n_parameters": sum(value.numel() for value in network.parameters()),
+        },
+        implementation=f"algorithms/nodule_malignancy/{module}",
     )
 
 
@@ -136,6 +125,23 @@ def _schedule(settings: TrainingSettings) -> Ingredient:
         name="linear warm-up, then half a cosine to 0, a step at a time",
         parameters={"highest_learning_rate": settings.learning_rate, "warm_up_fraction": WARM_UP},
         implementation="algorithms/nodule_malignancy/schemes.py",
+    )
+
+
+def _sampling(settings: TrainingSettings) -> Ingredient:
+    return Ingredient(
+        name="drawn with replacement, either class equally likely"
+        if settings.sees_ct
+        else "every training case once an epoch, in a new order",
+        parameters={"batch_size": settings.batch_size, "drop_last": False, "balanced": settings.sees_ct},
+    )
+
+
+def _regularisation(settings: TrainingSettings) -> tuple[Ingredient, ...]:
+    decay = "weight decay as a penalty on the loss" if settings.sees_ct else "decoupled weight decay"
+    return (
+        Ingredient(name="dropout before the last layer", parameters={"p": settings.dropout}),
+        Ingredient(name=decay, parameters={"weight_decay": settings.weight_decay}),
     )
 
 

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from algorithms.common.checkpoint import Checkpoint
-from algorithms.common.determinism import (
-    CUBLAS_SETTING,
-    CUBLAS_VARIABLE,
-    repeatable_computation,
-)
+from algorithms.common.determinism import repeatable_computation
 from algorithms.common.entry_point import Environment, run_entry_point
 from algorithms.common.folds import is_validation_case
+from algorithms.common.initial_weights import initial_weights_file
 from algorithms.common.interruption import StopRequest
 from algorithms.common.log import log_event
-from algorithms.common.member import member_of, seeds_of
+from algorithms.common.member import Member, member_of, seeds_of
 from algorithms.common.report import training_report
 from algorithms.common.settings import read_settings
 from algorithms.common.torch_report import torch_report
 from algorithms.nodule_malignancy.description import manifest
-from algorithms.nodule_malignancy.initial import initial_file, start_from
+from algorithms.nodule_malignancy.initial import start_from
 from algorithms.nodule_malignancy.model import Provenance, write_member
 from algorithms.nodule_malignancy.preprocessed import (
     Preprocessed,
@@ -38,7 +35,7 @@ from algorithms.nodule_malignancy.preprocessed import (
     read_preprocessed_nodules,
 )
 from algorithms.nodule_malignancy.resolved import resolved_training
-from algorithms.nodule_malignancy.schemes import Epoch, TrainingCases, drawn_network, scheme_of
+from algorithms.nodule_malignancy.schemes import Epoch, Scheme, TrainingCases, drawn_network, scheme_of
 from algorithms.nodule_malignancy.settings import TrainingSettings, architecture_of, fold_of
 from algorithms.nodule_malignancy.training import Training, autocast_type
 from reseed.contracts.containers import TrainingPaths
@@ -60,14 +57,9 @@ def main(root: Path, environment: Environment) -> None:
     channel = paths.channel(CHANNEL)
     architecture = architecture_of(settings, member)
     cases = _preprocessed(channel, settings)
-    held_out = is_validation_case(
-        fold_of(settings, member),
-        [row.patient for row in cases.cases],
-        [row.label for row in cases.cases],
-        rng=np.random.default_rng(seeds.split),
-    )
+    held_out = _held_out(cases, fold_of(settings, member), seed=seeds.split)
     network = drawn_network(settings, architecture, seed=seeds.weights)
-    path = initial_file(paths, settings.initial_weights)
+    path = initial_weights_file(paths, settings.initial_weights)
     initial = None if path is None else start_from(network, path)
     provenance = Provenance(
         settings=settings,
@@ -96,24 +88,40 @@ def main(root: Path, environment: Environment) -> None:
     training.run(checkpoint, stop.arrived)
     write_text_atomically(paths.output_data / "training_curve.csv", _curve_text(training.curve))
     _write_times(paths.output_data, started)
+    write_member(paths.model, training, provenance, _report(training, provenance, scheme, environment))
+
+
+def _report(
+    training: Training, provenance: Provenance, scheme: Scheme, environment: Environment
+) -> dict[str, Any]:
+    """What run.json says beside the provenance: what nobody set, and in what the training ran."""
+    settings, computation = provenance.settings, provenance.computation
     resolved = resolved_training(
         settings,
         training.network,
         scheme,
-        member=fold_of(settings, member),
-        initial=initial,
+        member=fold_of(settings, provenance.member),
+        initial=provenance.initial_weights,
     )
     autocast = settings.precision if autocast_type(settings, computation.device) is not None else None
-    report = training_report(
+    return training_report(
         resolved, {**computation.as_document(), **torch_report(autocast=autocast)}, environment
     )
-    write_member(paths.model, training, provenance, report)
 
 
 def _preprocessed(channel: Path, settings: TrainingSettings) -> Preprocessed | PreprocessedNodules:
     if settings.sees_ct:
         return read_preprocessed_nodules(channel, patch_voxels=settings.patch_voxels)
     return read_preprocessed(channel, dimension=settings.dimension)
+
+
+def _held_out(cases: Preprocessed | PreprocessedNodules, fold: Member, *, seed: int) -> npt.NDArray[np.bool_]:
+    return is_validation_case(
+        fold,
+        [row.patient for row in cases.cases],
+        [row.label for row in cases.cases],
+        rng=np.random.default_rng(seed),
+    )
 
 
 def _side(cases: Preprocessed | PreprocessedNodules, chosen: npt.NDArray[np.bool_]) -> TrainingCases:
@@ -138,5 +146,4 @@ def _write_times(folder: Path, started: datetime) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTING)
     run_entry_point(main, leaves_failure_file=True)

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
-from algorithms.common.cases import cases
-from algorithms.common.determinism import CUBLAS_SETTING, CUBLAS_VARIABLE, repeatable_computation
-from algorithms.common.entry_point import Environment, run_entry_point
+from algorithms.common.cases import Case
 from algorithms.common.images import image_like, paste, write_image
-from algorithms.common.log import log_event
+from algorithms.common.nnunet.entry_points import Predictor, Settings, run_inference
 from algorithms.common.pancreas import PancreasModel
-from algorithms.common.settings import read_settings
 from algorithms.pancreas_segmentation.description import manifest
-from reseed.contracts.containers import InferencePaths
+from reseed.contracts.manifest import AlgorithmManifest
 
 
-def main(root: Path, environment: Environment) -> None:
-    """Segment every case below /input, one after the other."""
-    paths = InferencePaths(root)
-    described = manifest()
-    settings = read_settings(paths.hyperparameters, described, "inference")
-    computation = repeatable_computation(environment)
-    model = PancreasModel.read(paths.model, settings, device=computation.device)
-    n_cases = 0
-    for case in cases(paths):
-        scan, region, probabilities = model.looked_at(case, described.inputs[0])
-        pancreas = np.isin(probabilities.labels(), model.gland_labels()).astype(np.uint8)
+def predictor(model: Path, described: AlgorithmManifest, settings: Settings, *, device: str) -> Predictor:
+    """Segments the pancreas of a scan, on its grid."""
+    pancreas_model = PancreasModel.read(model, settings, device=device)
+
+    def predict(case: Case) -> None:
+        scan, region, probabilities = pancreas_model.looked_at(case, described.inputs[0])
+        pancreas = np.isin(probabilities.labels(), pancreas_model.gland_labels()).astype(np.uint8)
         write_image(paste(image_like(pancreas, region), scan), case.image_output(described.outputs[0]))
-        n_cases += 1
-    log_event("predicted", n_cases=n_cases, members=model.region.n_members, device=computation.device)
+
+    return Predictor(predict, pancreas_model.region.n_members)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTING)
-    run_entry_point(main, leaves_failure_file=False)
+    run_inference(manifest, predictor)

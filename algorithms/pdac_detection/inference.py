@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from algorithms.common.cases import Case, cases
-from algorithms.common.determinism import CUBLAS_SETTING, CUBLAS_VARIABLE, repeatable_computation
-from algorithms.common.entry_point import Environment, run_entry_point
+from algorithms.common.cases import Case
 from algorithms.common.images import array_of, image_like, paste
 from algorithms.common.lesions import lesion_candidates, write_detections
-from algorithms.common.log import log_event
+from algorithms.common.nnunet.entry_points import Predictor, Settings, run_inference
 from algorithms.common.pancreas import PancreasModel
-from algorithms.common.settings import read_settings
 from algorithms.pdac_detection.description import manifest
-from reseed.contracts.containers import InferencePaths
 from reseed.contracts.manifest import AlgorithmManifest
 
 GROWN = (5, 5, 5)
 """Voxels by which the pancreas is dilated; no tumour is looked for farther away."""
 
 
-def main(root: Path, environment: Environment) -> None:
-    """Find the tumours of every case below /input, one after the other."""
-    paths = InferencePaths(root)
-    described = manifest()
-    settings = read_settings(paths.hyperparameters, described, "inference")
-    computation = repeatable_computation(environment)
-    model = PancreasModel.read(paths.model, settings, device=computation.device)
-    n_cases = 0
-    for case in cases(paths):
-        detect(case, model, described)
-        n_cases += 1
-    log_event("predicted", n_cases=n_cases, members=model.region.n_members, device=computation.device)
+def predictor(model: Path, described: AlgorithmManifest, settings: Settings, *, device: str) -> Predictor:
+    """Finds the tumours of a scan, on its grid."""
+    pancreas_model = PancreasModel.read(model, settings, device=device)
+
+    def predict(case: Case) -> None:
+        detect(case, pancreas_model, described)
+
+    return Predictor(predict, pancreas_model.region.n_members)
 
 
 def detect(case: Case, model: PancreasModel, described: AlgorithmManifest) -> None:
@@ -53,5 +44,4 @@ def detect(case: Case, model: PancreasModel, described: AlgorithmManifest) -> No
 
 
 if __name__ == "__main__":
-    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTING)
-    run_entry_point(main, leaves_failure_file=False)
+    run_inference(manifest, predictor)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from algorithms.common.entry_point import Environment, run_entry_point
-from algorithms.common.settings import read_settings
+from algorithms.common.nnunet.entry_points import Settings, run_preprocess
 from algorithms.pdac_detection.description import manifest
 from reseed.contracts.containers import TrainingPaths
 
 
-def main(root: Path, environment: Environment) -> None:
+def preprocess(paths: TrainingPaths, settings: Settings, *, n_processes: int) -> None:
     """Read the channel `training`, write what nnU-Net makes of it."""
     # nnU-Net's worker processes import this module again, and have no use for all of nnU-Net
     from algorithms.common.pancreas import preprocess_pancreas  # noqa: PLC0415
 
-    paths = TrainingPaths(root)
-    settings = read_settings(paths.hyperparameters, manifest(), "preprocess")
-    preprocess_pancreas(paths, settings, n_processes=int(environment.get("SM_NUM_CPUS", "1")))
+    preprocess_pancreas(paths, settings, n_processes=n_processes)
 
 
 if __name__ == "__main__":
-    run_entry_point(main, leaves_failure_file=True)
+    run_preprocess(manifest, preprocess)

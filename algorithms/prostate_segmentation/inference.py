@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from algorithms.common.cases import Case, cases
-from algorithms.common.determinism import CUBLAS_SETTING, CUBLAS_VARIABLE, repeatable_computation
-from algorithms.common.entry_point import Environment, run_entry_point
-from algorithms.common.log import log_event
+from algorithms.common.cases import Case
+from algorithms.common.nnunet.entry_points import Predictor, Settings, run_inference
 from algorithms.common.nnunet.inference import member_preparation, run_ensemble
 from algorithms.common.nnunet.segmentation import segment
 from algorithms.common.prostate_mri import crop_of
-from algorithms.common.settings import read_settings
 from algorithms.prostate_segmentation.description import manifest
-from reseed.contracts.containers import InferencePaths
 from reseed.contracts.manifest import AlgorithmManifest
 from reseed.contracts.sockets import Socket
 
 
-def main(root: Path, environment: Environment) -> None:
-    """Segment every case below /input, one after the other."""
-    paths = InferencePaths(root)
-    described = manifest()
-    settings = read_settings(paths.hyperparameters, described, "inference")
-    computation = repeatable_computation(environment)
-    ensemble = run_ensemble(paths.model, settings, device=computation.device)
-    preparation = crop_of(member_preparation(paths.model))
+def predictor(model: Path, described: AlgorithmManifest, settings: Settings, *, device: str) -> Predictor:
+    """Segments a case on the grid of T2, from as many channels as the run was trained on."""
+    ensemble = run_ensemble(model, settings, device=device)
+    preparation = crop_of(member_preparation(model))
     sources = described.inputs[: ensemble.n_channels]
-    n_cases = 0
-    for case in cases(paths):
+
+    def predict(case: Case) -> None:
         segment(case, ensemble, sources, _target(case, described), preparation=preparation)
-        n_cases += 1
-    log_event("predicted", n_cases=n_cases, members=ensemble.n_members, device=computation.device)
+
+    return Predictor(predict, ensemble.n_members)
 
 
 def _target(case: Case, described: AlgorithmManifest) -> Socket:
@@ -42,5 +33,4 @@ def _target(case: Case, described: AlgorithmManifest) -> Socket:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTING)
-    run_entry_point(main, leaves_failure_file=False)
+    run_inference(manifest, predictor)

@@ -16,6 +16,7 @@ import torch
 from algorithms.common.checkpoint import Checkpoint
 from algorithms.common.determinism import Computation, repeatable_computation
 from algorithms.common.entry_point import Environment
+from algorithms.common.initial_weights import initial_weights_file
 from algorithms.common.log import log_event
 from algorithms.common.member import Member, member_of, seeds_of
 from algorithms.common.nnunet.environment import Folders, nnunet_environment
@@ -35,13 +36,11 @@ from algorithms.common.settings import read_settings
 from algorithms.common.torch_report import torch_report
 from reseed.contracts.containers import TrainingPaths
 from reseed.contracts.digests import document_digest, file_digest
-from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_bytes_atomically, write_json_atomically, write_text_atomically
 from reseed.contracts.manifest import AlgorithmManifest, SettingValue
 from reseed.contracts.seeds import Seeds
 
 CHANNEL = "preprocessed"
-INITIAL_CHANNEL = "initial_weights"
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -101,7 +100,7 @@ def train_member(
         torch.set_autocast_dtype("cuda", _DTYPES[settings.precision])
     channel = paths.channel(CHANNEL)
     training, validation = split_cases(read_cases(channel), member, seed=seeds.split)
-    initial = initial_weights_file(paths, settings)
+    initial = initial_weights_file(paths, settings.initial_weights)
     document = _deciding(manifest, given, seeds, member, computation, channel)
     document |= {"n_training_cases": len(training), "validation_cases": list(validation)}
     document["initial_weights"] = None if initial is None else file_digest(initial)
@@ -124,23 +123,6 @@ def train_member(
                 stop_requested=stop_requested,
             )
     _write(paths, document, trained, started=started, computation=computation, environment=environment)
-
-
-def initial_weights_file(paths: TrainingPaths, settings: TrainSettings) -> Path | None:
-    """
-    The file of the setting: an absolute path, or one in the channel `initial_weights`.
-
-    Raises
-    ------
-    UserError
-        When there is no such file.
-    """
-    if not settings.initial_weights:
-        return None
-    path = paths.channel(INITIAL_CHANNEL) / settings.initial_weights
-    if not path.is_file():
-        raise UserError(f"initial_weights: {path}: no such file")
-    return path
 
 
 def _deciding(

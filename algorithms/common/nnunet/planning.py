@@ -13,7 +13,7 @@ import numpy as np
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 from algorithms.common.log import log_event
 from algorithms.common.nnunet.settings import PlanSettings
@@ -135,25 +135,11 @@ def plan_and_preprocess(
     extractor.show_progress_bar = False
     extractor.run(overwrite_existing=True)
     folder = preprocessed / dataset
-    plans = CutPlanner(dataset, settings).plan_experiment()
-    if settings.configuration not in plans["configurations"]:
-        made = ", ".join(plans["configurations"])
-        raise UserError(f"setting 'configuration' must be one that fits the data ({made}), got "
-                        f"{settings.configuration!r}")  # fmt: skip
-    plans = _only(plans, settings.configuration)
-    write_json_atomically(folder / f"{PLANS}.json", plans)
+    manager = _planned(dataset, settings, folder)
     # the planner's copy holds paths of this machine
     write_json_atomically(folder / "dataset.json", described)
-    manager = PlansManager(json.loads((folder / f"{PLANS}.json").read_text(encoding="utf-8")))
     configuration = manager.get_configuration(settings.configuration)
-    preprocessor = configuration.preprocessor_class(verbose=False)
-    arrays = folder / configuration.data_identifier
-    shutil.rmtree(arrays, ignore_errors=True)
-    arrays.mkdir(parents=True)
-    for name, each in files.items():
-        preprocessor.run_case_save(
-            str(arrays / name), each["images"], each["label"], manager, configuration, described
-        )
+    _write_arrays(folder / configuration.data_identifier, files, manager, configuration, described)
     log_event(
         "preprocessed",
         n_cases=len(cases),
@@ -162,6 +148,36 @@ def plan_and_preprocess(
         spacing=[float(value) for value in configuration.spacing],
         batch_size=int(configuration.batch_size),
     )
+
+
+def _planned(dataset: str, settings: PlanSettings, folder: Path) -> PlansManager:
+    """Plans of the chosen configuration alone, written and read back as every training reads them."""
+    plans = CutPlanner(dataset, settings).plan_experiment()
+    if settings.configuration not in plans["configurations"]:
+        made = ", ".join(plans["configurations"])
+        raise UserError(
+            f"setting 'configuration' must be one that fits the data ({made}), got {settings.configuration!r}"
+        )
+    path = folder / f"{PLANS}.json"
+    write_json_atomically(path, _only(plans, settings.configuration))
+    return PlansManager(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _write_arrays(
+    folder: Path,
+    files: Mapping[str, Document],
+    manager: PlansManager,
+    configuration: ConfigurationManager,
+    dataset_json: Document,
+) -> None:
+    """One array file a case, in place of whatever the folder held."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    preprocessor = configuration.preprocessor_class(verbose=False)
+    for name, each in files.items():
+        preprocessor.run_case_save(
+            str(folder / name), each["images"], each["label"], manager, configuration, dataset_json
+        )
 
 
 def _only(plans: Document, configuration: str) -> Document:

@@ -41,29 +41,13 @@ def resolved_training(trainer: Any, settings: TrainSettings, member: Member) -> 
     """
     plan = trainer.configuration_manager
     return ResolvedTraining(
-        network=Ingredient(
-            name=plan.network_arch_class_name.rsplit(".", 1)[-1],
-            parameters={
-                "n_parameters": sum(value.numel() for value in plain_network(trainer.network).parameters()),
-                "layers": as_json(plan.network_arch_init_kwargs),
-                "deep_supervision": bool(trainer.enable_deep_supervision),
-                "compiled": trainer.network is not plain_network(trainer.network),
-            },
-            implementation=plan.network_arch_class_name,
-        ),
+        network=_network(trainer),
         initialisation=Ingredient(
-            name="nnU-Net's: He weights of leaky ReLU .01, biases 0", parameters={"drawn_on": "cpu"},
+            name="nnU-Net's: He weights of leaky ReLU .01, biases 0",
+            parameters={"drawn_on": "cpu"},
             implementation="dynamic_network_architectures.initialization.weight_init.InitWeights_He",
         ),
-        optimiser=Ingredient(
-            name=type(trainer.optimizer).__name__,
-            parameters={
-                **{key: as_json(value) for key, value in trainer.optimizer.param_groups[0].items()
-                   if key not in ("params", "lr")},
-                "gradient_norm_at_most": 12,
-            },
-            implementation=f"torch.optim.{type(trainer.optimizer).__name__}",
-        ),
+        optimiser=_optimiser(trainer),
         schedule=Ingredient(
             name="(1 − epoch / epochs)^exponent, an epoch at a time",
             parameters={
@@ -73,17 +57,7 @@ def resolved_training(trainer: Any, settings: TrainSettings, member: Member) -> 
             implementation="nnunetv2.training.lr_scheduler.polylr.PolyLRScheduler",
         ),
         loss=_loss(trainer, settings),
-        sampling=Ingredient(
-            name="cases with replacement, patches about foreground for part of a batch",
-            parameters={
-                "batch_size": int(trainer.batch_size),
-                "oversample_foreground": trainer.oversample_foreground_percent,
-                "iterations_per_epoch": trainer.num_iterations_per_epoch,
-                "validation_iterations_per_epoch": trainer.num_val_iterations_per_epoch,
-                "n_training_cases": len(trainer.split[0]),
-            },
-            implementation="nnunetv2.training.dataloading.data_loader.nnUNetDataLoader",
-        ),
+        sampling=_sampling(trainer),
         preprocessing=_preprocessing(plan),
         augmentation=tuple(_transform(each) for each in trainer.transforms),
         regularisation=(
@@ -95,26 +69,11 @@ def resolved_training(trainer: Any, settings: TrainSettings, member: Member) -> 
             name="final and best epoch both kept; inference chooses",
             parameters={"best_by": settings.best_by, "smoothing": SMOOTHING, "looked_at": "every epoch"},
         ),
-        split=Ingredient(
-            name="folds by patient",
-            parameters={
-                "n_folds": member.n_members if member.n_members > 1 else FOLDS_OF_A_SINGLE_MODEL,
-                "held_out_fold": member.index,
-            },
-            implementation="algorithms/common/folds.py",
-        ),
-        inference=Ingredient(
-            name="mean of the members' softmax over a sliding window",
-            parameters={
-                "step_in_patches": 0.5, "window_weights": "gaussian, sigma patch / 8",
-                "mirror_axes": as_json(trainer.inference_allowed_mirroring_axes),
-                "to_image_grid": "linear",
-            },
-            implementation="algorithms/common/nnunet/prediction.py",
-        ),
+        split=_split(member),
+        inference=_inference(trainer),
         plans=as_json(trainer.plans_manager.plans),
         library_defaults={f"version of {name}": importlib.metadata.version(name) for name in _PACKAGES},
-    )  # fmt: skip
+    )
 
 
 def as_json(value: Any) -> Any:
@@ -126,6 +85,70 @@ def as_json(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return as_json(value.tolist())
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _network(trainer: Any) -> Ingredient:
+    plan = trainer.configuration_manager
+    network = plain_network(trainer.network)
+    return Ingredient(
+        name=plan.network_arch_class_name.rsplit(".", 1)[-1],
+        parameters={
+            "n_parameters": sum(value.numel() for value in network.parameters()),
+            "layers": as_json(plan.network_arch_init_kwargs),
+            "deep_supervision": bool(trainer.enable_deep_supervision),
+            "compiled": trainer.network is not network,
+        },
+        implementation=plan.network_arch_class_name,
+    )
+
+
+def _optimiser(trainer: Any) -> Ingredient:
+    (group,) = trainer.optimizer.param_groups
+    told = {key: as_json(value) for key, value in group.items() if key not in ("params", "lr")}
+    name = type(trainer.optimizer).__name__
+    return Ingredient(
+        name=name,
+        parameters={**told, "gradient_norm_at_most": 12},
+        implementation=f"torch.optim.{name}",
+    )
+
+
+def _sampling(trainer: Any) -> Ingredient:
+    return Ingredient(
+        name="cases with replacement, patches about foreground for part of a batch",
+        parameters={
+            "batch_size": int(trainer.batch_size),
+            "oversample_foreground": trainer.oversample_foreground_percent,
+            "iterations_per_epoch": trainer.num_iterations_per_epoch,
+            "validation_iterations_per_epoch": trainer.num_val_iterations_per_epoch,
+            "n_training_cases": len(trainer.split[0]),
+        },
+        implementation="nnunetv2.training.dataloading.data_loader.nnUNetDataLoader",
+    )
+
+
+def _split(member: Member) -> Ingredient:
+    return Ingredient(
+        name="folds by patient",
+        parameters={
+            "n_folds": member.n_members if member.n_members > 1 else FOLDS_OF_A_SINGLE_MODEL,
+            "held_out_fold": member.index,
+        },
+        implementation="algorithms/common/folds.py",
+    )
+
+
+def _inference(trainer: Any) -> Ingredient:
+    return Ingredient(
+        name="mean of the members' softmax over a sliding window",
+        parameters={
+            "step_in_patches": 0.5,
+            "window_weights": "gaussian, sigma patch / 8",
+            "mirror_axes": as_json(trainer.inference_allowed_mirroring_axes),
+            "to_image_grid": "linear",
+        },
+        implementation="algorithms/common/nnunet/prediction.py",
+    )
 
 
 def _loss(trainer: Any, settings: TrainSettings) -> Ingredient:

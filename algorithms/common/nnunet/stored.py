@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from algorithms.common.arrays import ArrayFile, array_file_bytes, read_array_file
+from algorithms.common.member_records import RUN, read_member_records
 from algorithms.common.nnunet.weights import Arrays
 from reseed.contracts.containers import member_folder
 from reseed.contracts.digests import file_digest
-from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_bytes_atomically, write_json_atomically
 
 if TYPE_CHECKING:
     from algorithms.common.nnunet.training import TrainedNetwork
 
-RUN = "run.json"
 _PLANS, _DATASET, _NETWORK = "plans.json", "dataset.json", "network.json"
 WEIGHTS = {"best": "weights-best.npz", "final": "weights-final.npz"}
 
@@ -100,26 +99,8 @@ def read_members(model: Path, network: str = ".") -> list[StoredNetwork]:
     UserError
         When there is none, one is missing, or a file is not what run.json says.
     """
-    n_members = len(list(model.glob(member_folder(0).replace("0", "*"))))
-    if n_members == 0:
-        raise UserError(f"{model} must hold the members of a run ({member_folder(0)} and so on), got none")
-    records = [_checked_record(model / member_folder(index)) for index in range(n_members)]
-    expected = sorted({int(record["members"]) for record in records})
-    if expected != [n_members]:
-        raise UserError(f"{model} must hold all members of one run, {expected}, got {n_members}")
+    n_members = len(read_member_records(model))
     return [_network(model / member_folder(index) / network) for index in range(n_members)]
-
-
-def _checked_record(folder: Path) -> dict[str, Any]:
-    path = folder / RUN
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; each member of a run has one")
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for name, sha256 in record["weights"].items():
-        digest = file_digest(folder / name) if (folder / name).is_file() else "no file"
-        if digest != sha256:
-            raise UserError(f"{folder / name}: must have SHA-256 {sha256}, got {digest}")
-    return record
 
 
 def _network(folder: Path) -> StoredNetwork:

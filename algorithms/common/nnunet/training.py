@@ -17,6 +17,7 @@ from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 
 from algorithms.common.arrays import ArrayFile
 from algorithms.common.checkpoint import Checkpoint
+from algorithms.common.initial_weights import InitialWeights
 from algorithms.common.interruption import Interrupted
 from algorithms.common.log import log_event
 from algorithms.common.member import Member
@@ -27,7 +28,6 @@ from algorithms.common.nnunet.resolved import resolved_training
 from algorithms.common.nnunet.settings import TrainSettings
 from algorithms.common.nnunet.weights import (
     Arrays,
-    InitialWeights,
     load_arrays,
     network_arrays,
     start_from,
@@ -93,10 +93,17 @@ class TrainedNetwork:
 
 @dataclass
 class _Saving:
-    """When the last checkpoint was written, and how long that took."""
+    """Checkpoints of a training: when the last one was written, and how long that took."""
 
+    checkpoint: Checkpoint
+    trainer: Any
     last: float = field(default_factory=time.monotonic)
     took: float = 0.0
+
+    def save(self) -> None:
+        started = time.monotonic()
+        self.checkpoint.save(_content(self.trainer))
+        self.last, self.took = time.monotonic(), time.monotonic() - started
 
     def is_due(self) -> bool:
         return time.monotonic() - self.last > max(CHECKPOINT_EVERY_S, CHECKPOINT_PART * self.took)
@@ -128,24 +135,13 @@ def trained_network(
     """
     plans = planned_network(task.plans(), settings)
     (configuration,) = plans["configurations"]
-    found = recursive_find_python_class(
-        str(EXTERNAL_TRAINERS), TRAINER, None, base_folder=str(EXTERNAL_TRAINERS)
-    )
-    # nnU-Net takes the key out again
-    trainer = found(
-        {**plans, "continue_training": False}, configuration, 0, task.dataset_json(), torch.device(device)
-    )
-    saving = _Saving()
-
-    def save() -> None:
-        started = time.monotonic()
-        checkpoint.save(_content(trainer))
-        saving.last, saving.took = time.monotonic(), time.monotonic() - started
+    trainer = _new_trainer(plans, configuration, task.dataset_json(), device)
+    saving = _Saving(checkpoint, trainer)
 
     def after_epoch() -> None:
         log_event("epoch", **curve_rows(trainer)[-1])
         if saving.is_due():
-            save()
+            saving.save()
 
     trainer.prepare(
         settings,
@@ -165,10 +161,10 @@ def trained_network(
         try:
             trainer.run_training()
         except Interrupted:
-            save()
+            saving.save()
             raise
     # a training that has ended, and whose next step is killed, need not be done again
-    save()
+    saving.save()
     return TrainedNetwork(
         plans=plans,
         dataset_json=task.dataset_json(),
@@ -180,6 +176,15 @@ def trained_network(
         resolved=resolved_training(trainer, settings, member),
         initial=initial,
     )
+
+
+def _new_trainer(plans: dict[str, Any], configuration: str, dataset_json: dict[str, Any], device: str) -> Any:
+    """nnU-Net's trainer with our seeds, found where nnU-Net looks for trainers of others."""
+    found = recursive_find_python_class(
+        str(EXTERNAL_TRAINERS), TRAINER, None, base_folder=str(EXTERNAL_TRAINERS)
+    )
+    # nnU-Net takes the key out again
+    return found({**plans, "continue_training": False}, configuration, 0, dataset_json, torch.device(device))
 
 
 def planned_network(plans: dict[str, Any], settings: TrainSettings) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from algorithms.common.arrays import read_array_file
+from algorithms.common.initial_weights import InitialWeights
 from reseed.contracts.digests import file_digest
 from reseed.contracts.errors import UserError
 
@@ -62,16 +62,6 @@ def load_arrays(network: torch.nn.Module, arrays: Mapping[str, npt.NDArray[Any]]
         value.copy_(torch.from_numpy(np.ascontiguousarray(arrays[name])))
 
 
-@dataclass(frozen=True)
-class InitialWeights:
-    """What a fine-tuning started from, as run.json carries it."""
-
-    file: str
-    sha256: str
-    n_taken: int
-    left_random: tuple[str, ...]
-
-
 @torch.no_grad()
 def start_from(network: torch.nn.Module, path: Path) -> InitialWeights:
     """
@@ -83,10 +73,8 @@ def start_from(network: torch.nn.Module, path: Path) -> InitialWeights:
     Raises
     ------
     UserError
-        When there is no such file, it is none of weights, or it does not fit the network.
+        When it is no file of weights, or does not fit the network.
     """
-    if not path.is_file():
-        raise UserError(f"initial_weights: {path}: no such file")
     given = read_array_file(path).arrays
     plain = plain_network(network)
     taken, left = 0, []
@@ -103,4 +91,4 @@ def start_from(network: torch.nn.Module, path: Path) -> InitialWeights:
                 f"initial_weights: {path.name} does not fit: {name} must have shape {tuple(value.shape)}, "
                 f"and is {found}"
             )
-    return InitialWeights(path.name, file_digest(path), taken, tuple(left))
+    return InitialWeights(path.name, file_digest(path), taken, left_random=tuple(left))

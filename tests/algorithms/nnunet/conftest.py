@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.algorithms.nnunet.pipelines import Job, smoke_settings, write_dataset
+from tests.algorithms.jobs import Job
+from tests.algorithms.nnunet.pipelines import smoke_settings, write_dataset
 
 
 @pytest.fixture(scope="session")

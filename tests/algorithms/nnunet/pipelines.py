@@ -1,17 +1,11 @@
-"""The nnU-Net algorithms on tiny phantoms: datasets, jobs as processes, trainings in this process."""
+"""The nnU-Net algorithms on tiny phantoms: their manifests, settings and datasets."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from reseed.contracts.containers import TrainingPaths
 from reseed.contracts.manifest import AlgorithmManifest, setting_text
 from reseed.contracts.task import Task
 from reseed.datasets.conversion import write_image_dataset
@@ -24,9 +18,15 @@ from reseed.datasets.phantom import (
 )
 from reseed.datasets.source_cases import DatasetDescription, ImageCase, LabelValues
 from reseed.documents.reading import read_yaml
+from tests.algorithms.jobs import PROJECT
 
-PROJECT = Path(__file__).parents[3]
-SEEDS = {"WEIGHTS": 11, "ORDER": 12, "AUGMENTATION": 13, "DROPOUT": 0, "SPLIT": 15}
+ALGORITHMS = (
+    "cspca_detection",
+    "hippocampus_segmentation",
+    "pancreas_segmentation",
+    "pdac_detection",
+    "prostate_segmentation",
+)
 
 
 def manifest_of(algorithm: str) -> AlgorithmManifest:
@@ -84,76 +84,3 @@ def write_dataset(folder: Path, algorithm: str, n_cases: int = 8, n_test: int = 
         progress=lambda line: None,
     )
     return folder
-
-
-@dataclass
-class Job:
-    """One entry point with a root of its own, as a process."""
-
-    root: Path
-    algorithm: str
-    command: str
-    settings: dict[str, str] = field(default_factory=dict)
-    member: int = 0
-    members: int = 2
-    seeds: dict[str, int] = field(default_factory=lambda: dict(SEEDS))
-
-    def link(self, target: str, source: Path) -> Job:
-        """Show it a folder at a path below its root."""
-        path = self.root / target
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(source)
-        return self
-
-    @property
-    def paths(self) -> TrainingPaths:
-        """Where its files are."""
-        return TrainingPaths(self.root)
-
-    @property
-    def log(self) -> Path:
-        """JSON lines."""
-        return self.root / "stdout.jsonl"
-
-    def environment(self) -> dict[str, str]:
-        """As an executor sets it."""
-        return {
-            "RESEED_ROOT": str(self.root),
-            "RESEED_MEMBER": str(self.member),
-            "RESEED_MEMBERS": str(self.members),
-            "OMP_NUM_THREADS": "1",
-            "SM_NUM_CPUS": "1",
-            **{f"RESEED_SEED_{stream}": str(seed) for stream, seed in self.seeds.items()},
-        }
-
-    def write_settings(self) -> None:
-        """hyperparameters.json."""
-        config = self.paths.hyperparameters
-        config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text(json.dumps(self.settings))
-
-    def start(self) -> subprocess.Popen[str]:
-        """Start it; stdout goes to a file that can be watched."""
-        self.write_settings()
-        with self.log.open("w") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", f"algorithms.{self.algorithm}.{self.command}"],
-                cwd=PROJECT,
-                env={**os.environ, "PYTHONPATH": str(PROJECT), **self.environment()},
-                stdout=log,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-
-    def run(self) -> tuple[int, str]:
-        """Start it and wait; exit code and stderr."""
-        process = self.start()
-        _, stderr = process.communicate(timeout=500)
-        return process.returncode, stderr
-
-    def files(self, folder: str = "opt/ml/model") -> dict[str, bytes]:
-        """Bytes of every file below a folder, by name."""
-        top = self.root / folder
-        return {
-            path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()
-        }

@@ -9,16 +9,9 @@ import sys
 import pytest
 import yaml
 
-from tests.algorithms.nnunet.pipelines import PROJECT, manifest_of
+from tests.algorithms.jobs import PROJECT
+from tests.algorithms.nnunet.pipelines import ALGORITHMS, manifest_of
 from tests.engine import build_image, connected_engine
-
-ALGORITHMS = (
-    "hippocampus_segmentation",
-    "prostate_segmentation",
-    "pancreas_segmentation",
-    "pdac_detection",
-    "cspca_detection",
-)
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.algorithms.nnunet.pipelines import PROJECT, manifest_of, task_of
+from tests.algorithms.jobs import PROJECT
+from tests.algorithms.nnunet.pipelines import ALGORITHMS, manifest_of, task_of
 
-ALGORITHMS = (
-    "cspca_detection",
-    "hippocampus_segmentation",
-    "pancreas_segmentation",
-    "pdac_detection",
-    "prostate_segmentation",
-)
 SHARED = "hippocampus_segmentation"
 
 

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 
 import pytest
 
-from tests.algorithms.nnunet.pipelines import Job, smoke_settings
+from tests.algorithms.jobs import Job, wait_for
+from tests.algorithms.nnunet.pipelines import smoke_settings
 
 ALGORITHM = "hippocampus_segmentation"
 LONG = {"epochs": "12", "iterations": "12"}
 DEADLINE_S = 200
-
-
-def wait_for(condition, process):
-    """Poll until something has happened, as long as the process lives."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +51,7 @@ def test_sigkill(train_job, undisturbed):
     """
     killed = train_job(ALGORITHM, **LONG)
     process = killed.start()
-    wait_for((killed.paths.checkpoints / "checkpoint.npz").exists, process)
+    wait_for((killed.paths.checkpoints / "checkpoint.npz").exists, process, deadline_s=DEADLINE_S)
     process.kill()
     process.communicate(timeout=DEADLINE_S)
     assert process.returncode == -signal.SIGKILL
@@ -79,7 +70,7 @@ def test_sigterm(train_job, undisturbed):
     """
     stopped = train_job(ALGORITHM, **LONG)
     process = stopped.start()
-    wait_for(lambda: '"event": "epoch"' in stopped.log.read_text(), process)
+    wait_for(lambda: '"event": "epoch"' in stopped.log.read_text(), process, deadline_s=DEADLINE_S)
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 143

@@ -12,7 +12,8 @@ from algorithms.common.images import array_of
 from algorithms.common.pancreas import RegionSettings, boxed, networks_of, structure_values
 from reseed.contracts.errors import UserError
 from reseed.contracts.manifest import SettingValue
-from tests.algorithms.nnunet.pipelines import Job, manifest_of
+from tests.algorithms.jobs import Job
+from tests.algorithms.nnunet.pipelines import manifest_of, smoke_settings
 from tests.algorithms.nnunet.test_seeds import trained_files
 
 REGIONS: dict[str, SettingValue] = {
@@ -96,8 +97,6 @@ def test_one_training_for_both():
 @pytest.fixture(scope="module")
 def model(preprocessed, tmp_path_factory):
     """A run of one member of pdac_detection."""
-    from tests.algorithms.nnunet.pipelines import smoke_settings
-
     job = Job(
         tmp_path_factory.mktemp("pdac"),
         "pdac_detection",

@@ -14,7 +14,8 @@ import SimpleITK
 from algorithms.common.nnunet.inference import run_ensemble
 from reseed.contracts.errors import UserError
 from reseed.contracts.manifest import SettingValue
-from tests.algorithms.nnunet.pipelines import PROJECT, Job, smoke_settings
+from tests.algorithms.jobs import PROJECT, Job
+from tests.algorithms.nnunet.pipelines import smoke_settings
 from tests.algorithms.nnunet.test_seeds import trained_files
 
 ALGORITHM = "hippocampus_segmentation"

@@ -9,15 +9,9 @@ import os
 import pytest
 
 from algorithms.common.nnunet.jobs import train_member
-from tests.algorithms.nnunet.pipelines import Job, manifest_of, smoke_settings
+from tests.algorithms.jobs import Job
+from tests.algorithms.nnunet.pipelines import ALGORITHMS, manifest_of, smoke_settings
 
-ALGORITHMS = (
-    "hippocampus_segmentation",
-    "prostate_segmentation",
-    "pancreas_segmentation",
-    "pdac_detection",
-    "cspca_detection",
-)
 STREAMS = ("WEIGHTS", "ORDER", "AUGMENTATION", "DROPOUT")
 
 

@@ -12,7 +12,8 @@ from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 from algorithms.common.arrays import ArrayFile, array_file_bytes, read_array_file
 from algorithms.common.nnunet.environment import EXTERNAL_TRAINERS
 from reseed.contracts.errors import UserError
-from tests.algorithms.nnunet.pipelines import Job, smoke_settings
+from tests.algorithms.jobs import Job
+from tests.algorithms.nnunet.pipelines import smoke_settings
 from tests.algorithms.nnunet.test_seeds import trained_files, weights
 
 ALGORITHM = "hippocampus_segmentation"

@@ -1,24 +1,24 @@
-"""A small made-up set of nodules, and the entry points as processes."""
+"""A small made-up set of nodules, jobs on it, and trainings in this process."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from algorithms.common.checkpoint import Checkpoint
+from algorithms.common.determinism import repeatable_computation
+from algorithms.common.interruption import Interrupted
 from algorithms.nodule_malignancy.description import manifest
 from reseed.contracts.sockets import SocketValue
 from reseed.datasets.metaimage import metaimage_bytes
+from tests.algorithms.jobs import Job
 
-PROJECT = Path(__file__).parents[3]
-SEEDS = {"WEIGHTS": 11, "ORDER": 12, "AUGMENTATION": 13, "DROPOUT": 0, "SPLIT": 15}
+ALGORITHM = "nodule_malignancy"
 
 
 def ball(radius_mm, rng):
@@ -40,62 +40,6 @@ def write_case(folder, case, voxels):
     (folder / source.relative_path / f"{case}.mha").write_bytes(volume_bytes(voxels))
     value = SocketValue.of(source, image_name=f"{case}.mha").model_dump(mode="json")
     (folder / "inputs.json").write_text(json.dumps([value]))
-
-
-@dataclass
-class Job:
-    """One entry point with a root of its own, started as a process."""
-
-    root: Path
-    command: str
-    settings: dict[str, str] = field(default_factory=dict)
-    member: int = 0
-    members: int = 3
-    seeds: dict[str, int] = field(default_factory=lambda: dict(SEEDS))
-
-    def start(self):
-        """Start it; stdout goes to a file that can be watched."""
-        config = self.root / "opt/ml/input/config/hyperparameters.json"
-        config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text(json.dumps(self.settings))
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(PROJECT),
-            "RESEED_ROOT": str(self.root),
-            "RESEED_MEMBER": str(self.member),
-            "RESEED_MEMBERS": str(self.members),
-            "OMP_NUM_THREADS": "1",
-            **{f"RESEED_SEED_{stream}": str(seed) for stream, seed in self.seeds.items()},
-        }
-        with self.log.open("w") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", f"algorithms.nodule_malignancy.{self.command}"],
-                cwd=PROJECT,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-
-    def run(self):
-        """Start it and wait; exit code and stderr."""
-        process = self.start()
-        _, stderr = process.communicate(timeout=300)
-        return process.returncode, stderr
-
-    @property
-    def log(self):
-        """JSON lines."""
-        return self.root / "stdout.jsonl"
-
-    @property
-    def ml(self):
-        """/opt/ml."""
-        return self.root / "opt/ml"
-
-    def model_files(self):
-        """Bytes of every file of the model folder, by name."""
-        return {path.name: path.read_bytes() for path in (self.ml / "model").iterdir()}
 
 
 @pytest.fixture(scope="session")
@@ -122,11 +66,11 @@ def job(tmp_path):
     count = iter(range(100))
 
     def make(command, *, channels=(), **changes):
-        root = tmp_path / f"{command}-{next(count)}"
-        (root / "opt/ml/input/data").mkdir(parents=True)
+        made = Job(tmp_path / f"{command}-{next(count)}", ALGORITHM, command, **{"members": 3, **changes})
+        made.ml.mkdir(parents=True)
         for name, folder in channels:
-            (root / "opt/ml/input/data" / name).symlink_to(folder)
-        return Job(root, command, **changes)
+            made.link(f"opt/ml/input/data/{name}", folder)
+        return made
 
     return make
 
@@ -142,3 +86,44 @@ def preprocessed(training_channel, tmp_path_factory):
         folders[dimension] = tmp_path_factory.mktemp(f"preprocessed-{dimension}")
         write_preprocessed(folders[dimension], preprocessed_cases(training_channel, dimension))
     return folders
+
+
+@pytest.fixture
+def repeatable():
+    """torch as an entry point sets it, and back."""
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    repeatable_computation({})
+    yield
+    torch.set_num_threads(threads)
+    torch.set_deterministic_debug_mode(mode)
+
+
+@pytest.fixture
+def trained(tmp_path, training):
+    """A maker of trainings that have ended, from the module's fixture `training`, which makes new ones."""
+    count = iter(range(100))
+
+    def make(*given, **settings):
+        made = training(*given, **settings)
+        made.run(Checkpoint(tmp_path / str(next(count)), "test"), lambda: False)
+        return made
+
+    return make
+
+
+def trained_in_steps(make, checkpoint):
+    """A training that is stopped before every step and taken up by a new object; how often it started."""
+    for n_starts in itertools.count(1):
+        made = make()
+        calls = iter([False])
+        try:
+            made.run(checkpoint, lambda calls=calls: next(calls, True))
+        except Interrupted:
+            continue
+        return made, n_starts
+    raise AssertionError
+
+
+def same(first, second):
+    """Whether weights by name are equal bit for bit."""
+    return first.keys() == second.keys() and all((first[name] == second[name]).all() for name in first)

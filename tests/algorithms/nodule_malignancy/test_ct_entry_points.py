@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -16,7 +14,8 @@ from algorithms.nodule_malignancy.description import LOCATIONS_SLUG, SCAN_SLUG, 
 from reseed.contracts.digests import folder_digest
 from reseed.contracts.sockets import SocketValue
 from reseed.contracts.training_report import ResolvedTraining
-from tests.algorithms.nodule_malignancy.conftest import Job
+from tests.algorithms.jobs import Job, wait_for
+from tests.algorithms.nodule_malignancy.conftest import ALGORITHM
 
 SMOKE = {
     "network": "resnet50_planes9_and_i3d",
@@ -78,19 +77,15 @@ def channel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def preprocessed(channel, tmp_path_factory):
-    root = tmp_path_factory.mktemp("preprocess")
-    (root / "opt/ml/input/data").mkdir(parents=True)
-    (root / "opt/ml/input/data/training").symlink_to(channel)
-    job = Job(root, "preprocess", settings={"patch_voxels": "16"})
+    job = Job(tmp_path_factory.mktemp("preprocess"), ALGORITHM, "preprocess", {"patch_voxels": "16"})
+    job.link("opt/ml/input/data/training", channel)
     assert job.run() == (0, "")
     return job.ml / "output/data"
 
 
 def train_job(preprocessed, root, **changes):
-    (root / "opt/ml/input/data").mkdir(parents=True)
-    (root / "opt/ml/input/data/preprocessed").symlink_to(preprocessed)
-    job = Job(root, "train", settings=SMOKE, members=4)
-    return dataclasses.replace(job, **changes)
+    job = Job(root, ALGORITHM, "train", **{"settings": SMOKE, "members": 4, **changes})
+    return job.link("opt/ml/input/data/preprocessed", preprocessed)
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +162,7 @@ class TestTrain:
         )
         assert undisturbed.run() == (0, "")
         process = killed.start()
-        deadline = time.monotonic() + DEADLINE_S
-        while not (killed.ml / "checkpoints/checkpoint.npz").exists():
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for((killed.ml / "checkpoints/checkpoint.npz").exists, process, deadline_s=DEADLINE_S)
         process.kill()
         process.communicate(timeout=DEADLINE_S)
         assert process.returncode == -signal.SIGKILL
@@ -179,7 +170,7 @@ class TestTrain:
 
         assert killed.run() == (0, "")
         assert '"resumed"' in killed.log.read_text()
-        assert killed.model_files() == undisturbed.model_files()
+        assert killed.files() == undisturbed.files()
 
     def test_fine_tuning(self, preprocessed, run, tmp_path_factory):
         """
@@ -191,11 +182,11 @@ class TestTrain:
         (root / "opt/ml/input/data/initial_weights").symlink_to(base.parent)
 
         assert job.run() == (0, "")
-        record = json.loads(job.model_files()["run.json"])
+        record = json.loads(job.files()["run.json"])
         assert record["initial_weights"]["file"] == "weights.npz"
         assert record["initial_weights"]["left_random"] == []
         assert record["resolved"]["initialisation"]["name"].startswith("weights of an earlier training")
-        assert job.model_files()["weights.npz"] != base.read_bytes()
+        assert job.files()["weights.npz"] != base.read_bytes()
 
     @pytest.mark.parametrize(
         ("settings", "words"),

@@ -11,8 +11,6 @@ import torch
 from algorithms.common.adamw import Adam
 from algorithms.common.arrays import ArrayFile, array_file_bytes
 from algorithms.common.checkpoint import Checkpoint
-from algorithms.common.determinism import repeatable_computation
-from algorithms.common.interruption import Interrupted
 from algorithms.common.member import Member
 from algorithms.nodule_malignancy.description import manifest
 from algorithms.nodule_malignancy.inception import InceptionI3D
@@ -31,24 +29,17 @@ from algorithms.nodule_malignancy.settings import (
 from algorithms.nodule_malignancy.training import Training, network_arrays
 from reseed.contracts.errors import UserError
 from reseed.contracts.seeds import Seeds
+from tests.algorithms.nodule_malignancy.conftest import same, trained_in_steps
+
+pytestmark = pytest.mark.usefixtures("repeatable")
 
 SEEDS = Seeds(weights=0, order=1, augmentation=2, dropout=3, split=4)
 SMOKE = manifest().profiles["smoke_ct"]
 
 
-@pytest.fixture(autouse=True)
-def _repeatable():
-    """torch as an entry point sets it, and back."""
-    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    repeatable_computation({})
-    yield
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode(mode)
-
-
 @pytest.fixture(scope="module")
 def sides():
-    """Twenty noisy cubes; the malignant third has a bright ball in the middle."""
+    """Thirty noisy cubes, ten of them held out; the malignant third has a bright ball in the middle."""
     rng = np.random.default_rng(0)
     side = cube_side(16)
     labels = (np.arange(30) % 3 == 0).astype(np.int64)
@@ -77,30 +68,6 @@ def training(sides):
         )
 
     return make
-
-
-@pytest.fixture
-def trained(tmp_path, training):
-    count = iter(range(100))
-
-    def make(seeds=SEEDS, architecture=PLANES, **given):
-        made = training(seeds, architecture, **given)
-        made.run(Checkpoint(tmp_path / str(next(count)), "test"), lambda: False)
-        return made
-
-    return make
-
-
-def planes(width=4):
-    return PlanesResNet50(width=width, dropout=0)
-
-
-def volumes():
-    return InceptionI3D(width=4, dropout=0)
-
-
-def same(first, second):
-    return all((first[name] == second[name]).all() for name in first)
 
 
 @pytest.mark.parametrize("architecture", [PLANES, VOLUME])
@@ -150,16 +117,7 @@ class TestBoth:
         A training stopped and taken up before every step ends with the bits of one that never stopped.
         """
         checkpoint = Checkpoint(tmp_path / "resumed", "test")
-        n_starts = 0
-        while True:
-            made = training(architecture=architecture)
-            calls = iter([False])
-            n_starts += 1
-            try:
-                made.run(checkpoint, lambda calls=calls: next(calls, True))
-            except Interrupted:
-                continue
-            break
+        made, n_starts = trained_in_steps(lambda: training(architecture=architecture), checkpoint)
 
         assert n_starts > 4
         undisturbed = trained(architecture=architecture)
@@ -316,7 +274,6 @@ class TestInitialWeights:
     @pytest.mark.parametrize(
         ("make", "words"),
         [
-            (None, "no such file"),
             (
                 lambda: PlanesResNet50(width=8, dropout=0).state_dict(),
                 r"conv1\.weight must have shape .4, 1, 7, 7., and has",
@@ -333,8 +290,7 @@ class TestInitialWeights:
         """
         What does not fit is refused by name, and no file is run.
         """
-        if make is not None:
-            torch.save(make(), tmp_path / "given.pt")
+        torch.save(make(), tmp_path / "given.pt")
 
         with pytest.raises(UserError, match=f"initial_weights: .*{words}"):
             start_from(PlanesResNet50(width=4, dropout=0), tmp_path / "given.pt")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -12,30 +11,18 @@ import pytest
 from reseed.contracts.digests import file_digest, folder_digest
 from reseed.contracts.environment import ProgramEnvironment
 from reseed.contracts.training_report import ResolvedTraining
-from tests.algorithms.nodule_malignancy.conftest import ball, write_case
+from tests.algorithms.jobs import Job, wait_for
+from tests.algorithms.nodule_malignancy.conftest import ALGORITHM, ball, write_case
 
 DEADLINE_S = 120
 LONG = {"dimension": "3", "channels": "4", "epochs": "240"}
 
 
-def wait_for(condition, process):
-    """Poll until something has happened, as long as the process lives."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(preprocessed, tmp_path_factory):
     """A training that nobody stopped."""
-    from tests.algorithms.nodule_malignancy.conftest import Job
-
-    root = tmp_path_factory.mktemp("undisturbed")
-    (root / "opt/ml/input/data").mkdir(parents=True)
-    (root / "opt/ml/input/data/preprocessed").symlink_to(preprocessed[3])
-    job = Job(root, "train", settings=LONG)
+    job = Job(tmp_path_factory.mktemp("undisturbed"), ALGORITHM, "train", LONG, members=3)
+    job.link("opt/ml/input/data/preprocessed", preprocessed[3])
     assert job.run() == (0, "")
     return job
 
@@ -43,15 +30,11 @@ def undisturbed(preprocessed, tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(preprocessed, tmp_path_factory):
     """A run of two members."""
-    from tests.algorithms.nodule_malignancy.conftest import Job
-
     folder = tmp_path_factory.mktemp("model")
     for member in (0, 1):
-        root = tmp_path_factory.mktemp("member")
-        (root / "opt/ml/input/data").mkdir(parents=True)
-        (root / "opt/ml/input/data/preprocessed").symlink_to(preprocessed[2])
         settings = {"channels": "4", "epochs": "4", "learning_rate": "0.01"}
-        job = Job(root, "train", settings=settings, member=member, members=2)
+        job = Job(tmp_path_factory.mktemp("member"), ALGORITHM, "train", settings, member=member)
+        job.link("opt/ml/input/data/preprocessed", preprocessed[2])
         assert job.run() == (0, "")
         (folder / f"member-{member}").symlink_to(job.ml / "model")
     return folder
@@ -111,7 +94,7 @@ class TestTrain:
         """
         record = json.loads((undisturbed.ml / "model/run.json").read_text())
 
-        assert sorted(undisturbed.model_files()) == ["run.json", "weights.npz"]
+        assert sorted(undisturbed.files()) == ["run.json", "weights.npz"]
         assert record["seeds"] == {"weights": 11, "order": 12, "augmentation": 13, "dropout": 0, "split": 15}
         assert record["settings"]["dropout"] == 0.2
         assert (record["member"], record["members"]) == (0, 3)
@@ -160,7 +143,7 @@ class TestTrain:
         """
         stopped = job("train", channels=[("preprocessed", preprocessed[3])], settings=LONG)
         process = stopped.start()
-        wait_for(lambda: '"epoch": 5,' in stopped.log.read_text(), process)
+        wait_for(lambda: '"epoch": 5,' in stopped.log.read_text(), process, deadline_s=DEADLINE_S)
         process.send_signal(signal.SIGTERM)
         _, stderr = process.communicate(timeout=DEADLINE_S)
 
@@ -171,7 +154,7 @@ class TestTrain:
 
         assert stopped.run() == (0, "")
         assert '"resumed"' in stopped.log.read_text()
-        assert stopped.model_files() == undisturbed.model_files()
+        assert stopped.files() == undisturbed.files()
 
     def test_sigkill(self, job, preprocessed, undisturbed):
         """
@@ -179,7 +162,7 @@ class TestTrain:
         """
         killed = job("train", channels=[("preprocessed", preprocessed[3])], settings=LONG)
         process = killed.start()
-        wait_for((killed.ml / "checkpoints/checkpoint.npz").exists, process)
+        wait_for((killed.ml / "checkpoints/checkpoint.npz").exists, process, deadline_s=DEADLINE_S)
         process.kill()
         process.communicate(timeout=DEADLINE_S)
         assert process.returncode == -signal.SIGKILL
@@ -187,7 +170,7 @@ class TestTrain:
 
         assert killed.run() == (0, "")
         assert '"resumed"' in killed.log.read_text()
-        assert killed.model_files() == undisturbed.model_files()
+        assert killed.files() == undisturbed.files()
 
     def test_another_seeds_checkpoint(self, job, preprocessed, undisturbed):
         """

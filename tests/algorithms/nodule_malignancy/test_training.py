@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from algorithms.common.checkpoint import Checkpoint
-from algorithms.common.determinism import repeatable_computation
 from algorithms.common.folds import is_validation_case
-from algorithms.common.interruption import Interrupted
 from algorithms.common.member import Member
 from algorithms.nodule_malignancy.description import manifest
 from algorithms.nodule_malignancy.preprocessed import read_preprocessed
@@ -18,18 +15,11 @@ from algorithms.nodule_malignancy.settings import OUTLINES, TrainingSettings
 from algorithms.nodule_malignancy.training import Training, network_arrays
 from reseed.contracts.errors import UserError
 from reseed.contracts.seeds import Seeds
+from tests.algorithms.nodule_malignancy.conftest import same, trained_in_steps
+
+pytestmark = pytest.mark.usefixtures("repeatable")
 
 SEEDS = Seeds(weights=0, order=1, augmentation=2, dropout=3, split=4)
-
-
-@pytest.fixture(autouse=True)
-def _repeatable():
-    """torch as an entry point sets it, and back."""
-    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    repeatable_computation({})
-    yield
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode(mode)
 
 
 @pytest.fixture
@@ -54,22 +44,6 @@ def training(preprocessed):
         )
 
     return make
-
-
-@pytest.fixture
-def trained(tmp_path, training):
-    count = iter(range(100))
-
-    def make(seeds=SEEDS, **given):
-        made = training(seeds, **given)
-        made.run(Checkpoint(tmp_path / str(next(count)), "test"), lambda: False)
-        return made
-
-    return make
-
-
-def same(first, second):
-    return all((first[name] == second[name]).all() for name in first)
 
 
 class TestLearning:
@@ -162,16 +136,7 @@ class TestResuming:
         with the bits of one that never stopped.
         """
         checkpoint = Checkpoint(tmp_path / "resumed", "test")
-        n_starts = 0
-        while True:
-            made = training()
-            calls = iter([False])
-            n_starts += 1
-            try:
-                made.run(checkpoint, lambda calls=calls: next(calls, True))
-            except Interrupted:
-                continue
-            break
+        made, n_starts = trained_in_steps(training, checkpoint)
 
         assert n_starts > 4
         undisturbed = trained()
