@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from reseed.contracts.job import Attempt, Job, JobRecord, JobState
 from reseed.orchestration.clock import seconds_since_start
+from reseed.orchestration.disk import StudyDisk
 from reseed.orchestration.ending import Ending
 from reseed.orchestration.executors.executor import ProgramStatus
 from reseed.orchestration.slots import Slot
@@ -28,8 +29,9 @@ class ActiveAttempt:
     refusal
         What the engine said, when it refused to start it.
     saw_full_disk, saw_exhausted_disk
-        Whether the disk was full while it ran, or may have been while nobody looked; and whether
-        nothing at all could be written.
+        Whether the disk was full while it ran; and whether nothing at all could be written.
+    was_unwatched
+        Whether it ran for a while without an orchestrator, when the disk may have been full or exhausted.
     """
 
     job: Job
@@ -44,6 +46,7 @@ class ActiveAttempt:
     output_bytes: int | None = None
     saw_full_disk: bool = False
     saw_exhausted_disk: bool = False
+    was_unwatched: bool = False
     cancelled_at: float | None = None
     forced: bool = False
     why_cancelled: str | None = None
@@ -53,6 +56,11 @@ class ActiveAttempt:
     def attempt(self) -> Attempt:
         """The attempt as it is recorded."""
         return self.record.attempts[-1]
+
+    def note(self, disk: StudyDisk) -> None:
+        """Remember what the disk is like while it runs."""
+        self.saw_full_disk |= disk.is_full
+        self.saw_exhausted_disk |= disk.is_exhausted
 
     def is_out_of_time(self) -> bool:
         """Whether it has run longer than it may; asked once it has not been cancelled."""

@@ -69,10 +69,10 @@ class StudyDisk:
         self._looked_at = self._tried_at = time.monotonic()
         self.free_bytes, _ = self._free()
 
-    def look(self) -> None:
-        """See how much room there is, if it is time to."""
+    def look(self, *, at_once: bool = False) -> None:
+        """See how much room there is, if it is time to or somebody has to know at once."""
         now = time.monotonic()
-        if now - self._looked_at < _LOOK_INTERVAL_S:
+        if not at_once and now - self._looked_at < _LOOK_INTERVAL_S:
             return
         self._looked_at = now
         self.free_bytes, n_files = self._free()

@@ -66,14 +66,15 @@ def ending_on_a_full_disk(
     ending: Ending, *, exit_code: int | None, log: str, was_exhausted: bool, is_its_own_doing: bool
 ) -> Ending:
     """
-    What an end without a result means when the disk was full while the program ran.
+    What an end without a result means when the disk was, or may have been, full while the program ran.
 
     Parameters
     ----------
     ending, exit_code, log
         How it ended.
     was_exhausted
-        Whether nothing at all could be written for a while, so that its silence says nothing.
+        Whether nothing at all could be written for a while, or may not have been for all anyone
+        knows, so that its silence says nothing.
     is_its_own_doing
         Whether what this attempt has written makes the difference.
     """
@@ -84,6 +85,11 @@ def ending_on_a_full_disk(
     if is_its_own_doing:
         return Ending(JobState.FAILED, f"it filled the disk: {ending.reason}", "job", may_be_chance=True)
     return Ending(JobState.QUEUED, f"the disk was full: {ending.reason}", "disk")
+
+
+def said_nothing(folder: AttemptFolder, log: str) -> bool:
+    """Whether a program has left neither a failure file nor a word in its log."""
+    return not _last_words(folder, log)
 
 
 def _out_of_memory(job: Job) -> str:

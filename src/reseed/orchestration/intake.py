@@ -11,7 +11,7 @@ from reseed.contracts.job import Job, JobState
 from reseed.orchestration.attempts import ActiveAttempt, with_attempt
 from reseed.orchestration.clock import end_of
 from reseed.orchestration.disk import StudyDisk
-from reseed.orchestration.ending import Ending, ending_of, ending_on_a_full_disk
+from reseed.orchestration.ending import Ending, ending_of, ending_on_a_full_disk, said_nothing
 from reseed.orchestration.executors.executor import ProgramStatus
 from reseed.orchestration.faults import judged
 from reseed.orchestration.study_folder import StudyFolder
@@ -89,14 +89,15 @@ class Intake:
             else:
                 self.disk.note_output(active.output_bytes)
                 return ending
-        if not active.saw_full_disk:
+        if not (active.saw_full_disk or active.was_unwatched):
             return ending
+        is_silent = active.was_unwatched and said_nothing(active.folder, active.log)
         written = tree_bytes(active.folder.output, active.folder.scratch)
         return ending_on_a_full_disk(
             ending,
             exit_code=status.exit_code,
             log=active.log,
-            was_exhausted=active.saw_exhausted_disk,
+            was_exhausted=active.saw_exhausted_disk or is_silent,
             is_its_own_doing=self.disk.would_have_room(written),
         )
 

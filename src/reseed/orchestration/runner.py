@@ -137,7 +137,7 @@ class Runner:
             self._queue.withdraw(job)
             self.slots.occupy(slot)
             self._active[job.key] = ActiveAttempt(
-                job, record, slot, folder, is_certain=False, saw_full_disk=True
+                job, record, slot, folder, is_certain=False, was_unwatched=True
             )
 
     def _start_what_fits(self) -> None:
@@ -199,8 +199,7 @@ class Runner:
 
     def _attend(self, active: ActiveAttempt, *, stopping: bool) -> None:
         """See what an attempt does, and take in its end; later, when that is not possible now."""
-        active.saw_full_disk |= self.disk.is_full
-        active.saw_exhausted_disk |= self.disk.is_exhausted
+        active.note(self.disk)
         if active.status is not None and self.disk.is_full:
             return
         if not self._obstacles.engine_may_be_asked:
@@ -215,6 +214,9 @@ class Runner:
                     self._limit(active, stopping=stopping)
                     return
                 active.status = status
+                # the disk may have filled up, and ended the program, since the last look
+                self.disk.look(at_once=True)
+                active.note(self.disk)
             self._end(active, active.status)
         except OSError as error:
             if not is_full(error):
