@@ -101,11 +101,13 @@ class ProcessExecutor:
         return command, environment, folder
 
     def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
-        """The state of a child of ours."""
-        pid = int(attempt.handle["pid"])
+        """The state of a child of ours, or of a program that was once found to run."""
+        pid = int(attempt.handle.get("pid", 0))
         child = self._children.get(pid)
         if child is None:
-            return self.reconcile(attempt, folder)
+            status = self.reconcile(attempt, folder)
+            # what has run and is nowhere any more was killed, and is not one that was never started
+            return ProgramStatus(ProgramState.LOST) if status.state is ProgramState.ABSENT else status
         if not self._cpu_times.has_ended(child):
             self._memory.sample(pid)
             return ProgramStatus(ProgramState.RUNNING)
