@@ -13,6 +13,7 @@ import pytest
 from reseed.service.database.engine import Database
 from reseed.service.database.migration import migrate
 from tests.service import postgresql
+from tests.service.world import World, build_world, world_in
 
 _numbers = itertools.count(1)
 
@@ -79,3 +80,29 @@ def sqlite_database(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Database]
     database = Database(f"sqlite:///{tmp_path}/reseed.sqlite3")
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def first_world(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A small world on SQLite, for tests that change nothing in it."""
+    folder = tmp_path_factory.mktemp("world")
+    shutil.copy(migrated_sqlite, folder / "reseed.sqlite3")
+    database = Database(f"sqlite:///{folder}/reseed.sqlite3")
+    yield build_world(database, folder)
+    database.close()
+
+
+@pytest.fixture
+def world(first_world: World, tmp_path: Path) -> Iterator[World]:
+    """The same world, for one test to change."""
+    first_world.database.checkpoint()
+    shutil.copy(first_world.installation.folder.root / "reseed.sqlite3", tmp_path)
+    database = Database(f"sqlite:///{tmp_path}/reseed.sqlite3")
+    yield world_in(database, tmp_path, first_world)
+    database.close()
+
+
+@pytest.fixture
+def world_of_each_kind(database: Database, tmp_path: Path) -> World:
+    """A small world on SQLite, and one on PostgreSQL."""
+    return build_world(database, tmp_path)

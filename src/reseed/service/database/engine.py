@@ -65,6 +65,12 @@ class Database:
         with self.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
+    def checkpoint(self) -> None:
+        """Bring all of an SQLite database into its one file, for a copy of it."""
+        if self.is_sqlite:
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close all connections; the next use opens new ones, as a forked process must."""
         self.engine.dispose()

@@ -1,0 +1,22 @@
+"""All routes under /api/v1."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from reseed.service.api import (
+    accounts,
+    algorithms,
+    challenges,
+    evaluations,
+    participants,
+    submissions,
+)
+
+
+def api_router() -> APIRouter:
+    """The API; each noun has a router of its own."""
+    router = APIRouter(prefix="/api/v1")
+    for module in (accounts, challenges, participants, algorithms, submissions, evaluations):
+        router.include_router(module.router)
+    return router

@@ -1,0 +1,196 @@
+"""
+Every route × every role: who gets an answer, and who gets which refusal.
+
+The routes come from the application, so that a new one without a line here fails.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from starlette.routing import Mount
+
+from reseed.service.database.models import User
+from reseed.service.domain.permissions import Scope
+from reseed.service.security.sessions import COOKIE, cookie_value, log_in
+from reseed.service.security.tokens import make_token
+from tests.service.world import ROLES, SECRET, World
+
+# anonymous, viewer, participant, other participant, organiser, other organiser, administrator.
+# The participant owns the team, the algorithm, its image and model, the submission and its evaluation;
+# all of it belongs to a challenge that the other organiser does not organise.
+ALL = "200 200 200 200 200 200 200"
+USERS = "401 200 200 200 200 200 200"
+OWNER = "401 404 200 404 404 404 200"
+OWNER_AND_ORGANISER = "401 404 200 404 200 404 200"
+ORGANISER = "401 403 403 403 200 403 200"
+
+EXPECTED: dict[str, tuple[str, object]] = {
+    "GET /healthz": (ALL, None),
+    "GET /readyz": (ALL, None),
+    "GET /metrics": (ALL, None),
+    "GET /api/v1/openapi.json": (ALL, None),
+    "POST /api/v1/login/": ("401 401 401 401 401 401 401", {"username": "nobody", "password": "wrong"}),
+    "POST /api/v1/logout/": ("204 204 204 204 204 204 204", None),
+    "GET /api/v1/me/": (USERS, None),
+    "GET /api/v1/tokens/": (USERS, None),
+    "POST /api/v1/tokens/": ("401 201 201 201 201 201 201", {"name": "mine", "scopes": ["read"]}),
+    "DELETE /api/v1/tokens/{token}/": ("401 404 204 404 404 404 204", None),
+    "GET /api/v1/challenges/": (ALL, None),
+    "GET /api/v1/challenges/{slug}/": (ALL, None),
+    "PATCH /api/v1/challenges/{slug}/": (ORGANISER, {"title": "Nodules of the lung"}),
+    "GET /api/v1/challenges/{slug}/phases/{phase}/": (ALL, None),
+    "PATCH /api/v1/challenges/{slug}/phases/{phase}/": (ORGANISER, {"submissions_per_day": 3}),
+    "POST /api/v1/challenges/{slug}/join/": (USERS, None),
+    "GET /api/v1/challenges/{slug}/participants/": (ORGANISER, None),
+    "PATCH /api/v1/challenges/{slug}/participants/{membership}/": (ORGANISER, {"state": "accepted"}),
+    "GET /api/v1/challenges/{slug}/teams/": ("401 200 200 200 200 403 200", None),
+    "POST /api/v1/challenges/{slug}/teams/": ("401 403 409 201 403 403 201", {"name": "Alveoli"}),
+    "POST /api/v1/challenges/{slug}/teams/{team}/members/": (
+        "401 403 200 403 409 403 409",
+        {"username": "viewer"},
+    ),
+    "DELETE /api/v1/challenges/{slug}/teams/{team}/members/{member}/": (
+        "401 403 404 403 404 403 404",
+        None,
+    ),
+    "GET /api/v1/algorithms/": (USERS, None),
+    "POST /api/v1/algorithms/": ("401 201 201 201 201 201 201", {"slug": "second", "title": "Second"}),
+    "GET /api/v1/algorithms/{algorithm}/": (OWNER, None),
+    "GET /api/v1/algorithms/images/": (USERS, None),
+    "GET /api/v1/algorithms/images/{image}/": (OWNER, None),
+    "GET /api/v1/algorithms/models/": (USERS, None),
+    "GET /api/v1/algorithms/models/{model}/": (OWNER, None),
+    "GET /api/v1/submissions/": (USERS, None),
+    "GET /api/v1/submissions/{submission}/": (OWNER_AND_ORGANISER, None),
+    # It is over, which only those are told who may cancel it.
+    "POST /api/v1/submissions/{submission}/cancel/": ("401 404 409 404 409 404 409", None),
+    "GET /api/v1/evaluations/": (USERS, None),
+    "GET /api/v1/evaluations/claimable_evaluations/": (USERS, None),
+    "GET /api/v1/evaluations/{evaluation}/": (OWNER_AND_ORGANISER, None),
+    # It is not external, which only those are told who may claim.
+    "PATCH /api/v1/evaluations/{evaluation}/claim/": ("401 404 403 404 409 404 409", None),
+    "PATCH /api/v1/evaluations/{evaluation}/update_external_evaluation/": (
+        "401 404 403 404 409 404 409",
+        {"status": "Failed", "error_message": "no answer"},
+    ),
+}
+
+# Whether a token has which scopes does not matter for them: they are about nothing of anybody's.
+UNSCOPED = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/api/v1/openapi.json",
+    "/api/v1/login/",
+    "/api/v1/logout/",
+    "/api/v1/me/",
+}
+
+# What a parameter of a route's path is called here, where its own name says too little.
+NAMES = {
+    "/tokens/{pk}/": "token",
+    "/participants/{pk}/": "membership",
+    "/teams/{pk}/members/{username}/": "team",
+    "/teams/{pk}/members/": "team",
+    "/algorithms/{slug}/": "algorithm",
+    "/images/{pk}/": "image",
+    "/models/{pk}/": "model",
+    "/submissions/{pk}/": "submission",
+    "/evaluations/{pk}/": "evaluation",
+}
+
+
+def _routes(app: FastAPI) -> list[str]:
+    """METHOD path of every route, the parameters under their names here; static files are anybody's."""
+    found = []
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, Mount):
+            continue
+        path = route.path
+        assert path is not None
+        for part, name in NAMES.items():
+            if part in path:
+                named = part.replace("{pk}", f"{{{name}}}").replace("{username}", "{member}")
+                if part == "/algorithms/{slug}/":
+                    named = "/algorithms/{algorithm}/"
+                path = path.replace(part, named)
+        found += [f"{method} {path}" for method in sorted(route.methods or ()) if method != "HEAD"]
+    return found
+
+
+@pytest.fixture
+def names(first_world: World) -> dict[str, str]:
+    return {**first_world.names, "token": first_world.names["token_of_participant"], "member": "nobody"}
+
+
+def _send(client: TestClient, route: str, names: dict[str, str], body: object):
+    method, path = route.split(" ")
+    return client.request(method, path.format(**names), json=body, follow_redirects=False)
+
+
+def _with_own_name(body: object, role: str) -> object:
+    """What is made has a name that nobody else has taken."""
+    if not isinstance(body, dict):
+        return body
+    own = f"second-{role.replace('_', '-')}"
+    return {**body, **{key: own for key in ("slug", "name") if key in body}}
+
+
+def test_every_route_has_an_expectation(world: World):
+    """A new route without one fails here, and so does an expectation of a route that is gone."""
+    assert sorted(_routes(world.app)) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("route", EXPECTED)
+def test_who_may(world: World, names: dict[str, str], route: str):
+    """Each role in a world of its own would be slow: the most powerful comes last."""
+    statuses, body = EXPECTED[route]
+    found = {}
+    for role in ROLES:
+        with world.client(role) as client:
+            answer = _send(client, route, names, _with_own_name(body, role))
+        found[role] = str(answer.status_code)
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+
+    assert found == dict(zip(ROLES, statuses.split(), strict=True))
+
+
+@pytest.mark.parametrize("route", [route for route in EXPECTED if not route.startswith("GET")])
+def test_a_cookie_alone_changes_nothing(first_world: World, names: dict[str, str], route: str):
+    """Another site's page can make a browser send its cookie, but not the CSRF token."""
+    with first_world.database.write() as session:
+        user = session.scalars(select(User).where(User.username == "administrator")).one()
+        login = log_in(session, user, valid_for=timedelta(hours=1))
+    cookie = {COOKIE: cookie_value(login.pk, SECRET)}
+    with TestClient(first_world.app, cookies=cookie, raise_server_exceptions=False) as client:
+        assert client.get("/api/v1/me/").status_code == 200
+        answer = _send(client, route, names, EXPECTED[route][1])
+
+    assert answer.status_code == 403, answer.text
+    assert "CSRF" in answer.text or not route.split()[1].startswith("/api/")
+
+
+@pytest.mark.parametrize("route", EXPECTED)
+def test_a_token_without_scopes_for_it_is_refused(first_world: World, names: dict[str, str], route: str):
+    """A token to read changes nothing, whoever it belongs to; one to evaluate reads nothing."""
+    method, path = route.split()
+    reads = method == "GET"
+    scope = Scope.EVALUATE if reads else Scope.READ
+    with first_world.database.write() as session:
+        user = session.scalars(select(User).where(User.username == "administrator")).one()
+        _, secret = make_token(session, user, name="x", scopes=[scope], valid_for=timedelta(days=1))
+    with TestClient(first_world.app, headers={"Authorization": f"Bearer {secret}"}) as client:
+        answer = _send(client, route, names, EXPECTED[route][1])
+
+    if path in UNSCOPED:
+        assert answer.status_code < 500
+    else:
+        assert answer.status_code == 403, answer.text
+        assert "scopes" in answer.json()["detail"]
