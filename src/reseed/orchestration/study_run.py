@@ -140,12 +140,7 @@ class StudyRun:
         inputs = self.inputs
         whole = study_plan(inputs)
         plan = part(whole)
-        slots = Slots(
-            n_jobs or n_usable_cpus(),
-            tuple(range(n_nvidia_gpus())),
-            memory_gib=memory_gib or usable_memory_gib(),
-            runs_per_gpu=self.context.study.runs_per_gpu,
-        )
+        slots = self._slots(n_jobs, memory_gib)
         if not isinstance(self.executor, SlurmCluster):
             refuse_larger_than_machine(plan.jobs, slots.memory_gib)
         self._refuse_foreign_folder()
@@ -154,47 +149,70 @@ class StudyRun:
             disk.when_there_is_room(
                 lambda: self._claim(whole), tell=listener.notice, stop_requested=stop.is_set
             )
-            around = surroundings(self.context.project.root)
             view = ResultView(
                 study=self.folder,
                 dataset=self.manifest,
                 executor=self.executor,
                 inputs=inputs,
                 plan=whole,
-                around=around,
+                around=surroundings(self.context.project.root),
                 site=self.site,
                 listener=listener,
             )
-            gpu = around.hardware.gpus[0].partition(",")[0] if around.hardware.gpus else None
             if isinstance(self.executor, SlurmCluster):
                 return self._on_cluster(
                     self.executor, whole, plan, view, stop.is_set, detach=detach, retry_failed=retry_failed
                 )
             refuse_jobs_in_slurm(self.folder)
-            executor = self.executor
-
-            def executor_for(job: Job) -> Executor:
-                return self.own_executor if job.role == COMPARISON else executor
-
-            recorder = FootprintRecorder(self.folder, executor_for, self.site, gpu, view)
-            runner = Runner(
-                plan=plan,
-                study=self.folder,
-                dataset=self.dataset,
-                executor_for=executor_for,
-                complete=lambda job, output: complete_output(
-                    job, output, task=self.context.task, dataset=self.dataset
-                ),
-                slots=slots,
-                listener=recorder,
-                disk=disk,
-                stop_requested=stop.is_set,
-                retry_failed=retry_failed,
+            return self._on_machine(
+                self.executor, whole, plan, view, slots, disk, stop.is_set, retry_failed=retry_failed
             )
-            try:
-                return runner.run()
-            finally:
-                self._write_footprint(whole, recorder)
+
+    def _slots(self, n_jobs: int | None, memory_gib: float | None) -> Slots:
+        """What there is for jobs: cores, GPUs and memory."""
+        return Slots(
+            n_jobs or n_usable_cpus(),
+            tuple(range(n_nvidia_gpus())),
+            memory_gib=memory_gib or usable_memory_gib(),
+            runs_per_gpu=self.context.study.runs_per_gpu,
+        )
+
+    def _on_machine(
+        self,
+        executor: Executor,
+        whole: Plan,
+        plan: Plan,
+        view: ResultView,
+        slots: Slots,
+        disk: StudyDisk,
+        stop_requested: Callable[[], bool],
+        *,
+        retry_failed: bool,
+    ) -> Outcome:
+        def executor_for(job: Job) -> Executor:
+            return self.own_executor if job.role == COMPARISON else executor
+
+        gpus = view.around.hardware.gpus
+        gpu = gpus[0].partition(",")[0] if gpus else None
+        recorder = FootprintRecorder(self.folder, executor_for, self.site, gpu, view)
+        runner = Runner(
+            plan=plan,
+            study=self.folder,
+            dataset=self.dataset,
+            executor_for=executor_for,
+            complete=lambda job, output: complete_output(
+                job, output, task=self.context.task, dataset=self.dataset
+            ),
+            slots=slots,
+            listener=recorder,
+            disk=disk,
+            stop_requested=stop_requested,
+            retry_failed=retry_failed,
+        )
+        try:
+            return runner.run()
+        finally:
+            self._write_footprint(whole, recorder)
 
     def estimate(self, plan: Plan) -> Estimate:
         """What it takes to do every job of a plan once, from finished jobs and declared hours."""
