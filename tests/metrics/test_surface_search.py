@@ -74,6 +74,19 @@ class TestNearestDistances:
             by_tree(end, start, spacing), abs=1e-9
         )
 
+    @pytest.mark.parametrize("spacing", [(2.5, 1.0, 1.0), (0.9, 2.1, 0.7), (0.8, 0.3)])
+    def test_no_square_rounds_otherwise(self, spacing):
+        """
+        Near and far along lines and tiles, to the last bit of the sum over the axes in their order.
+        """
+        start, end = sphere(20.0, spacing), sphere(9.0, spacing)
+        end = end + np.rint(5.0 / np.array(spacing)).astype(np.int64)
+
+        for one, other in ((start, end), (end, start)):
+            steps_mm = ((one[:, axis, None] - other[:, axis]) * step for axis, step in enumerate(spacing))
+            table = np.sqrt(sum(along_mm**2 for along_mm in steps_mm).min(axis=1))
+            assert np.array_equal(nearest_distances_mm(one, other, spacing), table)
+
     def test_no_other_place_in_reach(self):
         """
         Many places within the box of the others, all farther from them than any line in reach.

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from reseed.metrics.surface_lines import LineGrid
+from reseed.metrics.surface_lines import LineGrid, StepsAway
 
 _N_LINES_AT_FIRST = 40
 """How many of the nearest lines are looked along one by one for every place."""
@@ -25,8 +25,8 @@ _N_TRIALS_PER_PLACE = 200
 _N_TRIALS_PER_SETTLED_PLACE = 2000
 """How many more are looked along for every place that was settled."""
 
-_N_TILES_PREPARED = 16
-"""For so many tiles at a time it is worked out what every step along their lines is worth."""
+_N_TILES_PREPARED = 8
+"""For so many tiles at a time it is worked out what every step along their lines is worth, and to whom."""
 
 _MANY = 2000
 """For so many places a tile is looked along line by line, for fewer all lines at once."""
@@ -94,25 +94,46 @@ class LineSearch:
         """Look along the lines beyond; the squared distance from which on they have not been tried."""
         grid, lines = self._grid, self._grid.lines
         beyond = np.flatnonzero(lines.tile_furthest_mm2 >= tried_mm2)
-        for block in np.split(beyond, range(_N_TILES_PREPARED, beyond.size, _N_TILES_PREPARED)):
+        for begun in range(0, beyond.size, _N_TILES_PREPARED):
+            block = beyond[begun : begun + _N_TILES_PREPARED]
+            tile_square_mm2: list[float] = lines.tile_square_mm2[block].tolist()
+            self._sieve(tile_square_mm2[0])
+            if self._is_over:
+                return max(tile_square_mm2[0], tried_mm2)
             steps = lines.tile_steps[block, np.newaxis] + lines.in_tile
-            offsets, squares_mm2 = grid.offsets(steps), grid.squares_mm2(steps)
-            for k, square_mm2 in enumerate(lines.tile_square_mm2[block].tolist()):
-                self._sieve(square_mm2)
-                if self._is_over:
-                    return max(float(square_mm2), tried_mm2)
-                self._try_tile(square_mm2, offsets[k], squares_mm2[k])
+            too_many_steps = self._too_many_steps(tile_square_mm2[0])
+            tiles = zip(tile_square_mm2, grid.offsets(steps), grid.squares_mm2(steps), strict=True)
+            for square_mm2, offsets, squares_mm2 in tiles:
+                self._try_tile(square_mm2, offsets, squares_mm2, too_many_steps)
         return max(lines.radius_mm**2, tried_mm2)
 
+    def _too_many_steps(self, square_mm2: float) -> StepsAway:
+        """
+        From how many steps along a line at some squared distance it is not nearer than what was found.
+
+        It holds for lines farther away as well: whole steps are compared faster than squares are looked up.
+        """
+        grid = self._grid
+        # a little more: rounded sums of squares are compared
+        left_mm2 = np.maximum(self._best_mm2 - square_mm2 * (1 - 1e-12), 0)
+        steps = np.ceil(np.sqrt(left_mm2) * ((1 + 1e-9) / grid.lines.step_mm))
+        return np.minimum(steps, grid.n_steps).astype(grid.steps_away.dtype)
+
     def _try_tile(
-        self, square_mm2: float, offsets: NDArray[np.int64], squares_mm2: NDArray[np.float64]
+        self,
+        square_mm2: float,
+        offsets: NDArray[np.int64],
+        squares_mm2: NDArray[np.float64],
+        too_many_steps: StepsAway,
     ) -> None:
         """Look along every line of a tile, for the places to which one of them may be nearer."""
         grid = self._grid
         away = grid.tile_steps_away[offsets[0] :].take(self._place)
-        # a little less: rounded sums of squares are compared
+        hopeful = (away < too_many_steps).nonzero()[0]
+        # by what was found since then; a little less: rounded sums of squares are compared
         least_mm2 = (square_mm2 + grid.along_mm2) * (1 - 1e-12)
-        hopeful = (least_mm2.take(away) < self._best_mm2).nonzero()[0]
+        is_nearer = least_mm2.take(away.take(hopeful)) < self._best_mm2.take(hopeful)
+        hopeful = hopeful.compress(is_nearer)
         self._count(self._place.size + len(offsets) * hopeful.size, 1)
         if hopeful.size:
             found_mm2 = self._along_all(self._place.take(hopeful), offsets, squares_mm2)
@@ -154,5 +175,6 @@ class LineSearch:
     def _leave(self, settled: NDArray[np.bool_]) -> None:
         self._n_trials_left += _N_TRIALS_PER_SETTLED_PLACE * int(np.count_nonzero(settled))
         self.found_mm2[self._seeking[settled]] = self._best_mm2[settled]
-        on = ~settled
-        self._seeking, self._place, self._best_mm2 = self._seeking[on], self._place[on], self._best_mm2[on]
+        on = np.flatnonzero(~settled)
+        self._seeking, self._place = self._seeking.take(on), self._place.take(on)
+        self._best_mm2 = self._best_mm2.take(on)
