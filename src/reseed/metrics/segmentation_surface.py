@@ -97,18 +97,12 @@ def _sorted_distances(
     if len(start.index) == 0 or len(end.index) == 0:
         return np.full(len(start.index), math.inf), start.weight
     distances = nearest_distances_mm(start.index, end.index, spacing)
+    order = np.argsort(distances)
+    ascending = distances[order]
     # by weight where distances tie, as surface-distance has it: sums then round alike
-    order = np.argsort(_ranks(distances) * 256 + start.rank)
-    return distances[order], start.weight[order]
-
-
-def _ranks(values: Distances) -> NDArray[np.int64]:
-    """The rank of each number among the distinct ones, from 0."""
-    order = np.argsort(values)
-    ascending = values[order]
-    ranks = np.empty(values.size, dtype=np.int64)
-    ranks[order] = np.cumsum(np.concatenate([[False], ascending[1:] != ascending[:-1]]))
-    return ranks
+    tie = np.cumsum(np.concatenate([[False], ascending[1:] != ascending[:-1]]))
+    rank = np.sort(tie * 256 + start.rank[order]) & 255
+    return ascending, start.ranked_weight[rank]
 
 
 def normalised_surface_distance(distances: SurfaceDistances, tolerance_mm: float) -> float:

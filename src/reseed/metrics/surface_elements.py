@@ -59,12 +59,14 @@ class Boundary:
 
     `index` is their place on the grid, one row each: of a voxel, or for surface elements of the voxel
     whose lowest corner it is. `weight` is their area in mm², their length in mm, or 1 for a voxel;
-    `rank` puts those weights in order, from 0, the same for the same weight.
+    `rank` puts those weights in order, from 0, the same for the same weight, and `ranked_weight` has the
+    weight of every rank.
     """
 
     index: NDArray[np.int64]
     weight: NDArray[np.float64]
     rank: NDArray[np.uint8]
+    ranked_weight: NDArray[np.float64]
 
 
 def boundary(mask: Mask, spacing_mm: tuple[float, ...], definition: BoundaryDefinition) -> Boundary:
@@ -82,26 +84,29 @@ def boundary(mask: Mask, spacing_mm: tuple[float, ...], definition: BoundaryDefi
     if definition == "surface_elements" and mask.ndim not in (2, 3):
         raise ValueError(f"surface elements need 2 or 3 dimensions, got {mask.ndim}")
     if box is None:
-        return Boundary(np.empty((0, mask.ndim), dtype=np.int64), np.empty(0), np.empty(0, dtype=np.uint8))
+        nowhere = np.empty((0, mask.ndim), dtype=np.int64)
+        return Boundary(nowhere, np.empty(0), np.empty(0, dtype=np.uint8), np.empty(0))
     padded = np.pad(mask[box], 1)
     corner = np.array([side.start for side in box], dtype=np.int64)
     if definition == "surface_voxels":
         on_surface = padded & ~_eroded(padded)
         index = _places(np.flatnonzero(on_surface), on_surface.shape, corner - 1)
-        return Boundary(index, np.ones(len(index)), np.zeros(len(index), dtype=np.uint8))
+        return Boundary(index, np.ones(len(index)), np.zeros(len(index), dtype=np.uint8), np.ones(1))
     codes = _patterns(padded)
     # neither all background nor all mask: one less wraps around to the largest number, or is the last
     found = np.flatnonzero(codes - np.uint8(1) < np.uint8(2 ** (2**mask.ndim) - 2))
     weights, ranks = _weights(spacing_mm)
-    pattern = codes.take(found)
-    return Boundary(_places(found, codes.shape, corner), weights.take(pattern), ranks.take(pattern))
+    rank = ranks.take(codes.take(found))
+    return Boundary(_places(found, padded.shape, corner), weights.take(rank), rank, weights)
 
 
 def _places(flat: NDArray[np.intp], shape: tuple[int, ...], corner: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places in a box from flat ones, one row each, as places on the grid."""
     index = np.empty((len(shape), flat.size), dtype=np.int64).T  # what is done axis by axis is then fast
-    for axis, place in enumerate(np.unravel_index(flat, shape)):
-        np.add(place, corner[axis], out=index[:, axis])
+    for axis in reversed(range(len(shape))):
+        line = flat // shape[axis]
+        np.subtract(flat, line * shape[axis] - corner[axis], out=index[:, axis])
+        flat = line
     return index
 
 
@@ -117,21 +122,29 @@ def _eroded(padded: Mask) -> Mask:
 
 
 def _patterns(padded: Mask) -> NDArray[np.uint8]:
-    """For every corner of the grid, which of the voxels around it are in the mask, as bits."""
-    codes: NDArray[np.uint8] = padded.view(np.uint8)
+    """
+    For every corner of a grid, which of the voxels around it are in the mask, as bits; flat.
+
+    The rim is background. What follows the end of an axis is the rim before the next line, so that all is
+    one line, and no voxels are joined across it.
+    """
+    codes: NDArray[np.uint8] = padded.view(np.uint8).ravel()
     # one axis after the other: each pass joins the bits of two neighbours, the lower one first
     for n_bits, axis in zip((1, 2, 4), reversed(range(padded.ndim)), strict=False):
-        lower = (slice(None),) * axis + (slice(None, -1),)
-        upper = (slice(None),) * axis + (slice(1, None),)
-        codes = (codes[lower] << np.uint8(n_bits)) | codes[upper]
+        beyond = math.prod(padded.shape[axis + 1 :])
+        joined = codes[:-beyond] << np.uint8(n_bits)
+        joined |= codes[beyond:]
+        codes = joined
     return codes
 
 
 @functools.lru_cache(maxsize=64)
 def _weights(spacing_mm: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """The weight of an element by its pattern, and its rank among those that there are."""
-    weights = _areas(spacing_mm) if len(spacing_mm) == 3 else _lengths(spacing_mm)
-    return weights, np.unique(weights, return_inverse=True)[1].astype(np.uint8)
+    """The weights that there are, ascending, and the rank of each pattern's among them."""
+    weights, ranks = np.unique(
+        _areas(spacing_mm) if len(spacing_mm) == 3 else _lengths(spacing_mm), return_inverse=True
+    )
+    return weights, ranks.astype(np.uint8)
 
 
 def _areas(spacing_mm: tuple[float, ...]) -> NDArray[np.float64]:
