@@ -94,7 +94,7 @@ class TestStudies:
         assert len(outcome.failed) == 1
         assert diary.reason("train/big/run-0/member-0") == (
             "killed: it used more memory than its limit of 0.25 GiB; "
-            "raise train.memory_gib in the manifest of logistic"
+            "raise train.memory_gib in the manifest of logistic or the study"
         )
 
     def test_a_killed_orchestrator_leaves_its_containers_to_the_next(

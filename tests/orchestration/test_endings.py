@@ -70,7 +70,8 @@ def test_too_much_memory_names_the_setting(tmp_path: Path):
     ending = ending_of(JOB, status, AttemptFolder(tmp_path), log="", cancelled=None)
 
     assert ending.reason == (
-        "killed: it used more memory than its limit of 4 GiB; raise train.memory_gib in the manifest of unet"
+        "killed: it used more memory than its limit of 4 GiB; "
+        "raise train.memory_gib in the manifest of unet or the study"
     )
     assert not ending.may_be_chance
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -243,3 +244,25 @@ def test_a_large_plan(project: SmallProject):
 
     assert len(plan.jobs) == 1 + 10 * 20 * 4 + 1
     assert len({job.key for job in plan.jobs}) == len(plan.jobs)
+
+
+def test_resources_of_a_method(project: SmallProject):
+    """What a method says of its jobs' resources takes the manifest's place, and changes no key."""
+    methods = {
+        "one": {"algorithm": "logistic"},
+        "two": {"algorithm": "logistic", "settings": {"features": 2}},
+    }
+    plain = study_plan(_inputs(project.study(methods=methods)))
+    methods["one"]["resources"] = {"train": {"memory_gib": 0.5}, "inference": {"cpus": 3, "timeout_s": 7}}
+    changed = study_plan(_inputs(project.study(methods=methods)))
+    before, after = ({job.name: job.resources for job in plan.jobs} for plan in (plain, changed))
+
+    assert _keys(changed) == _keys(plain)
+    assert after["train/one/run-0/member-0"] == before["train/one/run-0/member-0"].model_copy(
+        update={"memory_gib": 0.5}
+    )
+    assert after["predict/one/run-1"] == before["predict/one/run-1"].model_copy(
+        update={"cpus": 3, "timeout_s": 7}
+    )
+    unchanged = [name for name in before if "/two/" in name or name.startswith(("preprocess", "score"))]
+    assert {name: after[name] for name in unchanged} == {name: before[name] for name in unchanged}

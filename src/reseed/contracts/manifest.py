@@ -84,6 +84,19 @@ class Resources(Contract):
     timeout_s: int = Field(default=3600, ge=1)
 
 
+class ResourceChanges(Contract):
+    """What a method's jobs need at most, where its settings make that another than the manifest's."""
+
+    cpus: int | None = Field(default=None, ge=1)
+    gpus: int | None = Field(default=None, ge=0)
+    memory_gib: float | None = Field(default=None, gt=0)
+    timeout_s: int | None = Field(default=None, ge=1)
+
+    def applied_to(self, resources: Resources) -> Resources:
+        """The same resources, but for what is given here."""
+        return resources.model_copy(update=self.model_dump(exclude_none=True))
+
+
 class Publication(Contract):
     """Where the algorithm was published."""
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from reseed.contracts.design import Design, Levels
 from reseed.contracts.footprint import ExpectedUse
-from reseed.contracts.manifest import SettingValue, Stage
+from reseed.contracts.manifest import ResourceChanges, SettingValue, Stage
 from reseed.contracts.model import Contract, MetricKey, Name
 from reseed.contracts.seeds import DEFAULT_VARY, SeedStream, VariationSource
 from reseed.contracts.slurm import SlurmSettings
@@ -28,6 +28,9 @@ class MethodSpec(Contract):
         default=None,
         min_length=1,
         description="A file of weights that every training starts from, by its path from the study file.",
+    )
+    resources: dict[Stage, ResourceChanges] = Field(
+        default_factory=dict, description="What one job needs at most, where the manifest's is another."
     )
     expected: dict[Stage, ExpectedUse] = Field(
         default_factory=dict, description="What one job is known to take, where the manifest's is another."

@@ -96,7 +96,7 @@ def _out_of_memory(job: Job) -> str:
     limit = f"killed: it used more memory than its limit of {job.resources.memory_gib:g} GiB"
     if job.kind not in _MANIFEST_KEY:
         return limit
-    return f"{limit}; raise {_MANIFEST_KEY[job.kind]}.memory_gib in the manifest of {job.role}"
+    return f"{limit}; raise {_MANIFEST_KEY[job.kind]}.memory_gib in the manifest of {job.role} or the study"
 
 
 def _again(reason: str, fault: Fault) -> Ending:

@@ -19,7 +19,14 @@ from reseed.contracts.containers import (
 )
 from reseed.contracts.digests import canonical_json, document_digest
 from reseed.contracts.job import InputFolder, Job, JobKind, OutputFolder
-from reseed.contracts.manifest import AlgorithmManifest, Resources, SettingValue, Stage, setting_text
+from reseed.contracts.manifest import (
+    AlgorithmManifest,
+    ResourceChanges,
+    Resources,
+    SettingValue,
+    Stage,
+    setting_text,
+)
 from reseed.contracts.study import Study
 from reseed.contracts.task import Task
 from reseed.orchestration.seeds import job_seeds
@@ -78,6 +85,12 @@ class PlanInputs:
         """Of the algorithm that preprocesses and trains, which can be another one."""
         own = self.manifest(method)
         return own if own.trains_with is None else self.manifests[own.trains_with]
+
+    def resources(self, method: str, stage: Stage) -> Resources:
+        """What a job needs at most: as the manifest says, but for what the study says."""
+        manifest = self.manifest(method) if stage == "inference" else self.training_manifest(method)
+        changes = self.study.methods[method].resources.get(stage, ResourceChanges())
+        return changes.applied_to(getattr(manifest, stage))
 
 
 @dataclass(frozen=True)
@@ -191,7 +204,7 @@ def _preprocess_job(inputs: PlanInputs, method: str, settings: dict[str, str]) -
         settings=settings,
         inputs=(InputFolder(target="/opt/ml/input/data/training", path="training"),),
         outputs=(_OUTPUT_DATA,),
-        resources=manifest.preprocess,
+        resources=inputs.resources(method, "preprocess"),
         data=inputs.dataset_digest("training"),
     )
 
@@ -225,7 +238,7 @@ def _train_job(
         outputs=_TRAIN_OUTPUTS,
         has_checkpoints=True,
         needs=(preprocess.key,),
-        resources=manifest.train,
+        resources=inputs.resources(method, "train"),
     )
 
 
@@ -251,7 +264,7 @@ def _predict_job(
         ),
         outputs=(_OUTPUT,),
         needs=tuple(job.key for job in members),
-        resources=manifest.inference,
+        resources=inputs.resources(method, "inference"),
         data=inputs.dataset_digest("test/cases"),
     )
 

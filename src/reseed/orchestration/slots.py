@@ -118,8 +118,9 @@ def refuse_larger_than_machine(jobs: Iterable[Job], memory_gib: float | None) ->
         if job.resources.memory_gib <= memory_gib * _SHOWN_TO_SOLD:
             continue
         raise UserError(
-            f"{job.name} needs {job.resources.memory_gib:g} GiB of memory, here are {memory_gib:.1f}: lower "
-            f"memory_gib in the manifest of {job.role}, or say with --memory how much may be used"
+            f"{job.name} needs {job.resources.memory_gib:g} GiB of memory, here are {memory_gib:.1f}: "
+            f"lower memory_gib in the manifest of {job.role} or the study, or say with "
+            "--memory how much may be used"
         )
 
 
