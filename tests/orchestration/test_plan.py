@@ -248,7 +248,7 @@ def test_a_large_plan(project: SmallProject):
 
 def test_resources_of_a_method(project: SmallProject):
     """What a method says of its jobs' resources takes the manifest's place, and changes no key."""
-    methods = {
+    methods: dict[str, dict[str, Any]] = {
         "one": {"algorithm": "logistic"},
         "two": {"algorithm": "logistic", "settings": {"features": 2}},
     }
