@@ -13,6 +13,20 @@ from reseed.contracts.errors import InfrastructureError, UserError
 EXIT_USER_ERROR = 2
 EXIT_INFRASTRUCTURE_ERROR = 3
 
+_SERVICE_PACKAGES = (
+    "alembic",
+    "argon2",
+    "fastapi",
+    "gunicorn",
+    "httpx",
+    "itsdangerous",
+    "prometheus_client",
+    "sqlalchemy",
+    "starlette",
+    "uvicorn",
+)
+_EXTRA_OF_PACKAGE = {**dict.fromkeys(_SERVICE_PACKAGES, "service"), "psycopg": "postgres"}
+
 app = typer.Typer(
     name="reseed",
     cls=CommandsOnDemand,
@@ -51,7 +65,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("reseed"):
             raise
-        missing = f"needs the package {error.name!r}, which is not installed: pip install 'reseed[train]'"
+        extra = _EXTRA_OF_PACKAGE.get(error.name.partition(".")[0], "train")
+        missing = f"needs the package {error.name!r}, which is not installed: pip install 'reseed[{extra}]'"
         typer.echo(f"reseed: this command {missing}", err=True)
         raise SystemExit(EXIT_USER_ERROR) from None
     except OSError as error:

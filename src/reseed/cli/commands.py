@@ -44,6 +44,9 @@ COMMANDS = {
     "calibrate": CommandPlace("calibrate", "calibrate", "Try every procedure where the truth is known."),
     "cluster": CommandPlace("cluster", "app", "Prepare a cluster: templates of the container command."),
     "package": CommandPlace("package", "package", "Write an image and the model of a run, ready for upload."),
+    "serve": CommandPlace("serve", "serve", "Serve challenges: the web pages and the API."),
+    "service": CommandPlace("service", "app", "Look after the service: tables, users, tokens."),
+    "challenge": CommandPlace("challenge", "app", "Make a challenge from its file, or check the file."),
     "data": CommandPlace("data", "app", "Get, convert, list and check datasets."),
 }
 

@@ -10,10 +10,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reseed.service.api.problem import MEDIA_TYPE, unexpected
 
 REQUEST_ID: Final = "X-Request-ID"
 _LOG = logging.getLogger("reseed.service.requests")
@@ -38,9 +42,34 @@ Observe = Callable[[str, str, int, float], None]
 """Route, method, status and seconds of a request that has ended."""
 
 
+class RouteTemplates:
+    """
+    The path of a route as it was written, with its parameters in braces.
+
+    What the scope names is the route as its router knows it, without the router's prefix.
+    """
+
+    def __init__(self) -> None:
+        self._path_by_route: dict[int, str] = {}
+
+    def __call__(self, scope: Scope) -> str:
+        """The template of the route that served a request; `none` when there was no route."""
+        route = scope.get("route")
+        if route is None:
+            return "none"
+        if id(route) not in self._path_by_route:
+            self._path_by_route = {
+                id(each.original_route): each.path or "none"
+                for each in iter_route_contexts(scope["app"].routes)
+            }
+        return self._path_by_route.get(id(route), "none")
+
+
 class RequestLog:
     """
     Gives each request a number, says how it ended in one log line, and counts it.
+
+    What nobody expected is answered here, so that it has a number too.
 
     A number that a proxy gave is kept, so that its log and ours can be read together.
     """
@@ -48,6 +77,7 @@ class RequestLog:
     def __init__(self, app: ASGIApp, *, observe: Observe) -> None:
         self._app = app
         self._observe = observe
+        self._template_of = RouteTemplates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -59,21 +89,28 @@ class RequestLog:
         scope.setdefault("state", {})["request_id"] = number
         started = time.perf_counter()
         status = 500
+        is_begun = False
 
         async def send_with_number(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_begun
             if message["type"] == "http.response.start":
+                is_begun = True
                 status = message["status"]
                 MutableHeaders(scope=message)[REQUEST_ID] = number
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_number)
+        except Exception:
+            _LOG.exception("unexpected error", extra={"request": number})
+            if is_begun:
+                raise
+            await unexpected(Request(scope))(scope, receive, send_with_number)
         finally:
             self._tell(scope, number, status, time.perf_counter() - started)
 
     def _tell(self, scope: Scope, number: str, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+        route = self._template_of(scope)
         self._observe(route, scope["method"], status, seconds)
         client = scope.get("client")
         _LOG.info(
@@ -184,4 +221,4 @@ def _refusal(scope: Scope, status: int, detail: str) -> JSONResponse:
         "request": scope.get("state", {}).get("request_id", ""),
         "mistakes": [],
     }
-    return JSONResponse(problem, status, media_type="application/problem+json")
+    return JSONResponse(problem, status, media_type=MEDIA_TYPE)

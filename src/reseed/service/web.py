@@ -49,13 +49,13 @@ def web_application(installation: Installation) -> FastAPI:
     _add_operations(app, installation, metrics)
     app.include_router(api_router())
     app.add_middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, unlimited="/api/v1/uploads")
-    app.add_middleware(BrowserHeaders, is_https=settings.is_https)
     app.add_middleware(
         RequestLog,
         observe=lambda route, method, status, seconds: metrics.observe(
             route=route, method=method, status=status, seconds=seconds
         ),
     )
+    app.add_middleware(BrowserHeaders, is_https=settings.is_https)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app

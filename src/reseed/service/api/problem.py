@@ -101,7 +101,6 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(IntegrityError, _twice)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def _refusal(request: Request, error: Exception) -> Response:
@@ -140,9 +139,8 @@ def _twice(request: Request, error: Exception) -> Response:
     return problem_response(request, 409, "somebody else was faster: there is one like it already")
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
-    # the request's own log line has the traceback
-    _LOG.error("unexpected error", exc_info=error)
+def unexpected(request: Request) -> Response:
+    """The answer when the service itself has failed: its number in the log, and nothing of the cause."""
     return problem_response(request, 500, "the service failed; its operator finds this request in the log")
 
 

@@ -84,13 +84,18 @@ def _sqlite_engine(url: str) -> Engine:
     path = make_url(url).database
     if not path or path == ":memory:":
         raise ValueError("the service needs an SQLite database in a file: sqlite:///path")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url, connect_args={"timeout": _BUSY_TIMEOUT_S}, pool_size=10, max_overflow=50, pool_timeout=60
     )
+    event.listen(engine, "do_connect", lambda *_: _make_folder_of(Path(path)))
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_folder_of(path: Path) -> None:
+    # at the first connection, so that making a Database does nothing yet
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

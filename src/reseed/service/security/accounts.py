@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -59,6 +60,18 @@ def set_password(session: Session, user: User, password: str, *, actor: UUID | N
     user.password_hash = password_hash(password, username=user.username)
     end_sessions(session, user)
     record_event(session, user, "password changed", actor=actor)
+
+
+def all_users(session: Session) -> Sequence[User]:
+    """Every user by name, also those whose account is closed."""
+    return session.scalars(select(User).order_by(User.username)).all()
+
+
+def close_account(session: Session, user: User, *, actor: UUID | None = None) -> None:
+    """Let nobody in as this user any more; what they submitted stays."""
+    user.is_active = False
+    end_sessions(session, user)
+    record_event(session, user, "closed", actor=actor)
 
 
 def named_user(session: Session, username: str) -> User:

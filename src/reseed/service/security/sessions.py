@@ -34,7 +34,7 @@ def log_in(session: Session, user: User, *, valid_for: timedelta) -> LoginSessio
     """Begin a session of a user who has proved who they are; old ones of anybody are removed."""
     now = now_utc()
     session.execute(delete(LoginSession).where(LoginSession.expires_at < now - timedelta(days=30)))
-    login = LoginSession(user_pk=user.pk, expires_at=now + valid_for)
+    login = LoginSession(user=user, expires_at=now + valid_for)
     session.add(login)
     session.flush()
     record_event(session, user, "logged in", actor=user.pk)

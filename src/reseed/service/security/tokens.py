@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -98,6 +98,11 @@ def scopes_of(token: Token) -> frozenset[Scope]:
 def is_use_due(token: Token) -> bool:
     """Whether the time of its last use should be written again."""
     return token.last_used_at is None or now_utc() - token.last_used_at > _USE_EVERY
+
+
+def tokens_of(session: Session, user: User) -> Sequence[Token]:
+    """All tokens of a user, the oldest first, also those that have ended."""
+    return session.scalars(select(Token).where(Token.user_pk == user.pk).order_by(Token.created)).all()
 
 
 def revoke(session: Session, token: Token, *, actor: UUID | None) -> None:

@@ -1,0 +1,161 @@
+"""`reseed service`: tables, users and tokens of an installation."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from reseed.cli.installation import installation_here
+from reseed.contracts.errors import UserError
+from reseed.service.database.migration import migrate
+from reseed.service.database.models import User
+from reseed.service.domain.permissions import Scope
+from reseed.service.installation import installation
+from reseed.service.security import accounts, tokens
+from reseed.service.settings import settings_from
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Look after an installation of the service: tables, users, tokens.",
+)
+user_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Add users, change passwords, close accounts."
+)
+token_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, list and revoke tokens.")
+app.add_typer(user_app, name="user")
+app.add_typer(token_app, name="token")
+
+Username = Annotated[str, typer.Argument(metavar="USERNAME")]
+FromInput = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input, not the terminal.")
+]
+
+
+@app.command("migrate")
+def migrate_tables() -> None:
+    """Bring the database's tables to this version; SQLite's are also brought there by `reseed serve`."""
+    revision = migrate(installation(settings_from(os.environ)).database)
+    typer.echo(f"the database has the tables of revision {revision}")
+
+
+@user_app.command("add")
+def add_user(
+    username: Username,
+    email: Annotated[str | None, typer.Option(help="Where to reach the person.")] = None,
+    administrator: Annotated[
+        bool, typer.Option("--administrator", help="May do everything in every challenge.")
+    ] = False,
+    password_stdin: FromInput = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="For programs, which only use tokens.")
+    ] = False,
+) -> None:
+    """
+    Add a user.
+
+    For instance:
+
+        reseed service user add ada --administrator
+
+        pwgen 20 1 | reseed service user add grace --password-stdin
+    """
+    here = installation_here()
+    password = None if no_password else _asked_password(from_input=password_stdin)
+    with here.database.write() as session:
+        user = accounts.add_user(
+            session, username, password=password, email=email, is_administrator=administrator
+        )
+    typer.echo(f"added {user.username}{', an administrator' if administrator else ''}")
+
+
+@user_app.command("password")
+def change_password(username: Username, password_stdin: FromInput = False) -> None:
+    """Give a user another password; their log-ins end."""
+    here = installation_here()
+    password = _asked_password(from_input=password_stdin)
+    with here.database.write() as session:
+        accounts.set_password(session, accounts.named_user(session, username), password)
+    typer.echo(f"{username} has another password")
+
+
+@user_app.command("close")
+def close_user(username: Username) -> None:
+    """Close an account: no log-in and no token works any more. What the user submitted stays."""
+    here = installation_here()
+    with here.database.write() as session:
+        accounts.close_account(session, accounts.named_user(session, username))
+    typer.echo(f"closed the account of {username}")
+
+
+@user_app.command("list")
+def list_users() -> None:
+    """List all users."""
+    with installation_here().database.read() as session:
+        for user in accounts.all_users(session):
+            marks = [word for word, is_so in _marks(user).items() if is_so]
+            typer.echo("  ".join([user.username, user.email or "", *marks]).rstrip())
+
+
+def _marks(user: User) -> dict[str, bool]:
+    return {"administrator": user.is_administrator, "closed": not user.is_active}
+
+
+@token_app.command("create")
+def create_token(
+    username: Username,
+    name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it may do; repeat for several. By default read, submit.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=tokens.LONGEST.days, help="How long it is valid.")] = 90,
+) -> None:
+    """Make a token and show it, this once."""
+    here = installation_here()
+    with here.database.write() as session:
+        user = accounts.named_user(session, username)
+        _, secret = tokens.make_token(
+            session,
+            user,
+            name=name,
+            scopes=set(scope or (Scope.READ, Scope.SUBMIT)),
+            valid_for=timedelta(days=days),
+        )
+    typer.echo(secret)
+
+
+@token_app.command("list")
+def list_tokens(username: Username) -> None:
+    """List a user's tokens, without their secrets."""
+    with installation_here().database.read() as session:
+        user = accounts.named_user(session, username)
+        for token in tokens.tokens_of(session, user):
+            ends = "revoked" if token.revoked_at else f"until {token.expires_at:%Y-%m-%d}"
+            typer.echo(f"…{token.hint}  {ends}  {','.join(token.scopes)}  {token.name}")
+
+
+@token_app.command("revoke")
+def revoke_token(
+    username: Username,
+    hint: Annotated[str, typer.Argument(metavar="LAST4", help="Its last characters, as listed.")],
+) -> None:
+    """Revoke a user's token; it ends at once."""
+    with installation_here().database.write() as session:
+        user = accounts.named_user(session, username)
+        wanted = hint.lstrip("…")
+        found = [token for token in tokens.tokens_of(session, user) if token.hint == wanted]
+        if not found:
+            raise UserError(f"{user.username} has no token that ends in {wanted!r}")
+        for token in found:
+            tokens.revoke(session, token, actor=None)
+    typer.echo(f"revoked …{wanted}")
+
+
+def _asked_password(*, from_input: bool) -> str:
+    if from_input:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
