@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from reseed.service.database.engine import Database
-from reseed.service.security.rates import RequestRate, TooOften, count_or_refuse
+from reseed.service.security.rates import RequestRate, TooOften, count_or_refuse, is_exhausted
 
 
 def test_a_window_holds_its_limit_and_the_next_one_starts_anew(database: Database):
@@ -21,6 +23,29 @@ def test_a_window_holds_its_limit_and_the_next_one_starts_anew(database: Databas
         count(150.0)
     assert refusal.value.retry_after_s == 31
     count(180.0)
+
+
+def test_those_who_come_at_once_are_all_counted(database: Database):
+    """Ten threads, each the first: nobody fails, and exactly the limit gets through."""
+    refused: list[TooOften] = []
+
+    def count() -> None:
+        try:
+            with database.write() as session:
+                count_or_refuse(session, "ada", limit=6, window_s=60, now_s=120.0)
+        except TooOften as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=count) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert len(refused) == 4
+    with database.read() as session:
+        assert is_exhausted(session, "ada", limit=6, window_s=60, now_s=130.0)
+        assert not is_exhausted(session, "ada", limit=7, window_s=60, now_s=130.0)
 
 
 def test_a_bucket_refills_steadily():

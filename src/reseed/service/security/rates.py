@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from reseed.contracts.errors import UserError
@@ -28,23 +29,24 @@ def count_or_refuse(session: Session, key: str, *, limit: int, window_s: int, no
     Raises
     ------
     TooOften
-        When there were `limit` already; the refused one is not counted.
+        When there were `limit` already; the transaction is undone then, and the refused one not counted.
     """
     started = int(now_s // window_s) * window_s
-    row = session.scalar(
-        select(RateWindow).where(RateWindow.key == key, RateWindow.started == started).with_for_update()
+    session.execute(delete(RateWindow).where(RateWindow.key == key, RateWindow.started < started))
+    # one statement, so that two who are first at once are counted as two
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    count = session.scalar(
+        insert(RateWindow)
+        .values(key=key, started=started, count=1)
+        .on_conflict_do_update(
+            index_elements=[RateWindow.key, RateWindow.started], set_={"count": RateWindow.count + 1}
+        )
+        .returning(RateWindow.count)
     )
-    if row is not None and row.count >= limit:
+    if count is None or count > limit:
         raise TooOften(
             f"at most {limit} in {window_s // 60} minutes", retry_after_s=int(started + window_s - now_s) + 1
         )
-    if row is None:
-        session.execute(delete(RateWindow).where(RateWindow.key == key, RateWindow.started < started))
-        # two that are first at once: the second meets the primary key and the request is tried again
-        session.add(RateWindow(key=key, started=started, count=1))
-    else:
-        row.count += 1
-    session.flush()
 
 
 def is_exhausted(session: Session, key: str, *, limit: int, window_s: int, now_s: float) -> bool:

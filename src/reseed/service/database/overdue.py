@@ -1,0 +1,127 @@
+"""The reaper: nothing outlives its deadline, and no lost job leaves what it is about waiting."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from reseed.service.database.engine import Database
+from reseed.service.database.jobs import cancel_jobs, reap_leases
+from reseed.service.database.models import (
+    AlgorithmImage,
+    AlgorithmModel,
+    Evaluation,
+    Job,
+    Run,
+    Submission,
+    Upload,
+)
+from reseed.service.database.results import end_parts, record_failure
+from reseed.service.database.transitions import transition
+from reseed.service.domain.states import (
+    ArchiveState,
+    EvaluationState,
+    RunState,
+    SubmissionState,
+    UploadState,
+)
+
+
+def reap(database: Database) -> int:
+    """
+    End or take back whatever is overdue, in one transaction; any process may, at any time.
+
+    Returns
+    -------
+    int
+        How many submissions, runs, evaluations, images, models, uploads and jobs were ended.
+    """
+    with database.write() as session:
+        now = database.now(session)
+        lost = reap_leases(session, now)
+        for job in lost:
+            fail_subject(session, job)
+        return len(lost) + end_overdue(session, now)
+
+
+def fail_subject(session: Session, job: Job) -> None:
+    """End what a failed job was about, for the job's reason; what has ended already stays as it is."""
+    reason = f"{job.kind}: {job.reason}"
+    evaluation = None if job.evaluation_pk is None else session.get(Evaluation, job.evaluation_pk)
+    if evaluation is not None and not evaluation.state.is_terminal:
+        record_failure(session, evaluation, reason)
+    run = None if job.run_pk is None else session.get(Run, job.run_pk)
+    if run is not None and not run.state.is_terminal:
+        transition(session, run, RunState.FAILED, reason=reason)
+    for table, pk in (
+        (AlgorithmImage, job.algorithm_image_pk),
+        (AlgorithmModel, job.algorithm_model_pk),
+    ):
+        archive: Any = None if pk is None else session.get(table, pk)
+        if archive is not None and archive.state.may_become(ArchiveState.FAILED):
+            transition(session, archive, ArchiveState.FAILED, reason=reason)
+    submission = None if job.submission_pk is None else session.get(Submission, job.submission_pk)
+    if submission is not None and not submission.state.is_terminal:
+        which = reason if run is None else f"run {run.number}: {reason}"
+        _end_submission(session, submission, SubmissionState.FAILED, which)
+
+
+def end_overdue(session: Session, now: datetime) -> int:
+    """
+    Let everything that is past its deadline expire, with a reason.
+
+    An external evaluation whose claim ran out is anybody's again. A submission takes its runs,
+    evaluations and jobs along; a run or an evaluation takes its submission.
+    """
+    n_ended = 0
+    for submission in _overdue(session, Submission, now):
+        words = f"was {submission.state} for too long"
+        _end_submission(session, submission, SubmissionState.EXPIRED, words)
+        n_ended += 1
+    for evaluation in _overdue(session, Evaluation, now):
+        if evaluation.state is EvaluationState.CLAIMED:
+            words = "its evaluator did not answer in time"
+            transition(session, evaluation, EvaluationState.QUEUED, reason=words, claimed_by_pk=None)
+            continue
+        words = f"its evaluation was {evaluation.state} for too long"
+        transition(session, evaluation, EvaluationState.EXPIRED, reason=words)
+        _expire_submission_of(session, evaluation.submission_pk, words)
+        n_ended += 1
+    for run in _overdue(session, Run, now):
+        words = f"run {run.number} was {run.state} for too long"
+        transition(session, run, RunState.EXPIRED, reason=words)
+        _expire_submission_of(session, run.submission_pk, words)
+        n_ended += 1
+    archives: tuple[type[Any], ...] = (AlgorithmImage, AlgorithmModel)
+    for table in archives:
+        for archive in _overdue(session, table, now):
+            words = f"was {archive.state} for too long"
+            transition(session, archive, ArchiveState.EXPIRED, reason=words)
+            n_ended += 1
+    for upload in _overdue(session, Upload, now):
+        transition(session, upload, UploadState.EXPIRED, reason="was not finished or not used in time")
+        n_ended += 1
+    return n_ended
+
+
+def _overdue(session: Session, table: type[Any], now: datetime) -> list[Any]:
+    rows = session.scalars(
+        select(table).where(table.deadline < now).with_for_update(skip_locked=True, of=table)
+    ).unique()
+    # what an earlier row has taken along has no deadline any more
+    return [row for row in rows if row.deadline is not None]
+
+
+def _expire_submission_of(session: Session, pk: Any, reason: str) -> None:
+    submission = session.get_one(Submission, pk)
+    if not submission.state.is_terminal:
+        _end_submission(session, submission, SubmissionState.EXPIRED, reason)
+
+
+def _end_submission(session: Session, submission: Submission, state: SubmissionState, reason: str) -> None:
+    transition(session, submission, state, reason=reason)
+    end_parts(session, submission, reason=f"its submission {state}")
+    cancel_jobs(session, Job.submission_pk == submission.pk, reason=f"its submission {state}")
