@@ -66,6 +66,14 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "GET /api/v1/algorithms/images/{image}/": (OWNER, None),
     "GET /api/v1/algorithms/models/": (USERS, None),
     "GET /api/v1/algorithms/models/{model}/": (OWNER, None),
+    "OPTIONS /api/v1/uploads/": ("401 204 204 204 204 204 204", None),
+    "GET /api/v1/uploads/": (USERS, None),
+    # Without the protocol's version, which only those are told who may.
+    "POST /api/v1/uploads/": ("401 412 412 412 412 412 412", None),
+    "GET /api/v1/uploads/{upload}/": (OWNER, None),
+    "PATCH /api/v1/uploads/{upload}/": ("401 404 412 404 404 404 412", None),
+    "POST /api/v1/uploads/{upload}/": ("401 404 412 404 404 404 412", None),
+    "DELETE /api/v1/uploads/{upload}/": ("401 404 412 404 404 404 412", None),
     "GET /api/v1/submissions/": (USERS, None),
     "GET /api/v1/submissions/{submission}/": (OWNER_AND_ORGANISER, None),
     # It is over, which only those are told who may cancel it.
@@ -102,6 +110,7 @@ NAMES = {
     "/images/{pk}/": "image",
     "/models/{pk}/": "model",
     "/submissions/{pk}/": "submission",
+    "/uploads/{pk}/": "upload",
     "/evaluations/{pk}/": "evaluation",
 }
 
@@ -162,7 +171,7 @@ def test_who_may(world: World, names: dict[str, str], route: str):
     assert found == dict(zip(ROLES, statuses.split(), strict=True))
 
 
-@pytest.mark.parametrize("route", [route for route in EXPECTED if not route.startswith("GET")])
+@pytest.mark.parametrize("route", [route for route in EXPECTED if not route.startswith(("GET", "OPTIONS"))])
 def test_a_cookie_alone_changes_nothing(first_world: World, names: dict[str, str], route: str):
     """Another site's page can make a browser send its cookie, but not the CSRF token."""
     with first_world.database.write() as session:

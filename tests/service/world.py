@@ -22,6 +22,7 @@ from reseed.service.database.models import (
     Submission,
     Team,
     TeamMember,
+    Upload,
     User,
 )
 from reseed.service.database.results import record_success
@@ -178,12 +179,15 @@ def _submission(session: Session, world: World, phase: Phase, creator: User) -> 
         size_bytes=10,
     )
     enter(session, model)
+    upload = Upload(creator=creator, filename="net.tar", size_bytes=1000)
+    enter(session, upload)
     submission = add_submission(session, phase, creator, image)
     evaluation = add_evaluated(session, submission)
     world.names |= {
         "algorithm": image.algorithm.slug,
         "image": str(image.pk),
         "model": str(model.pk),
+        "upload": str(upload.pk),
         "submission": str(submission.pk),
         "evaluation": str(evaluation.pk),
     }

@@ -19,6 +19,7 @@ from reseed.service.database.transitions import StateChanged
 from reseed.service.domain.states import ForbiddenTransition
 from reseed.service.security.authorisation import NotAllowed, NotLoggedIn, NotThere
 from reseed.service.security.rates import TooOften
+from reseed.service.uploads import refusals
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger(__name__)
@@ -64,7 +65,24 @@ _STATUS: dict[type[Exception], int] = {
     Unacceptable: 422,
     TooOften: 429,
     UserError: 422,
+    refusals.InvalidHeader: 400,
+    refusals.TooSlow: 408,
+    refusals.OffsetConflict: 409,
+    refusals.UploadGone: 410,
+    refusals.UnknownProtocol: 412,
+    refusals.TooLarge: 413,
+    refusals.UnknownContent: 415,
+    refusals.UploadBusy: 423,
+    refusals.ChecksumMismatch: 460,
+    refusals.DiskFull: 507,
 }
+# Of the upload protocol, which HTTP does not know.
+_OTHER_PHRASES = {460: "Checksum Mismatch"}
+
+
+def phrase(status: int) -> str:
+    """What a status is called."""
+    return _OTHER_PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def problem_response(
@@ -77,7 +95,7 @@ def problem_response(
 ) -> Response:
     """The answer to a request that failed: a problem document, or a page outside /api."""
     problem = Problem(
-        title=HTTPStatus(status).phrase,
+        title=phrase(status),
         status=status,
         detail=detail,
         instance=request.url.path,
@@ -149,7 +167,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "model": Problem,
-            "description": HTTPStatus(status).phrase,
+            "description": phrase(status),
             "content": {MEDIA_TYPE: {}},
         }
         for status in sorted({*statuses, 400, 401, 403, 404, 422, 429})

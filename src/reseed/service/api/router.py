@@ -11,12 +11,13 @@ from reseed.service.api import (
     evaluations,
     participants,
     submissions,
+    uploads,
 )
 
 
 def api_router() -> APIRouter:
     """The API; each noun has a router of its own."""
     router = APIRouter(prefix="/api/v1")
-    for module in (accounts, challenges, participants, algorithms, submissions, evaluations):
+    for module in (accounts, challenges, participants, algorithms, submissions, evaluations, uploads):
         router.include_router(module.router)
     return router
