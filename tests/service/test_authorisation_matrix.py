@@ -7,6 +7,7 @@ The routes come from the application, so that a new one without a line here fail
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
@@ -29,6 +30,8 @@ USERS = "401 200 200 200 200 200 200"
 OWNER = "401 404 200 404 404 404 200"
 OWNER_AND_ORGANISER = "401 404 200 404 200 404 200"
 ORGANISER = "401 403 403 403 200 403 200"
+
+_ARCHIVE = {"algorithm": "net", "upload": str(UUID(int=1))}
 
 EXPECTED: dict[str, tuple[str, object]] = {
     "GET /healthz": (ALL, None),
@@ -74,6 +77,13 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "PATCH /api/v1/uploads/{upload}/": ("401 404 412 404 404 404 412", None),
     "POST /api/v1/uploads/{upload}/": ("401 404 412 404 404 404 412", None),
     "DELETE /api/v1/uploads/{upload}/": ("401 404 412 404 404 404 412", None),
+    # There is no such upload, algorithm or phase, which only those are told who may ask.
+    "POST /api/v1/algorithms/images/": ("401 404 404 404 404 404 404", _ARCHIVE),
+    "POST /api/v1/algorithms/models/": ("401 404 404 404 404 404 404", _ARCHIVE),
+    "POST /api/v1/submissions/": (
+        "401 404 404 404 404 404 404",
+        {"phase": str(UUID(int=1)), "algorithm_image": str(UUID(int=1))},
+    ),
     "GET /api/v1/submissions/": (USERS, None),
     "GET /api/v1/submissions/{submission}/": (OWNER_AND_ORGANISER, None),
     # It is over, which only those are told who may cancel it.

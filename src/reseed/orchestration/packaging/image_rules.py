@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reseed.orchestration.packaging.archives import InvalidPackage, TarballLimits, checked_tarball
+from reseed.orchestration.packaging.archives import GIB, InvalidPackage, TarballLimits, checked_tarball
 
 API_METHOD_LABEL = "org.grand-challenge.api-method"
 API_METHODS = ("exec", "invoke")
@@ -59,7 +59,7 @@ def checked_image(path: Path, limits: TarballLimits = IMAGE_LIMITS) -> ImageFact
     with checked_tarball(path, limits, links=True) as archive:
         manifest, config_bytes = _single_manifest(archive, path.name)
         config = _object(config_bytes, f"{path.name}: the image's configuration")
-        mistakes = [*_config_mistakes(config), *_layer_mistakes(archive, manifest, config)]
+        mistakes = [*_config_mistakes(config), *_layer_mistakes(archive, manifest, config, limits)]
     if mistakes:
         raise InvalidPackage(*(f"{path.name}: {mistake}" for mistake in mistakes))
     own = config["config"]
@@ -134,16 +134,20 @@ def _config_mistakes(config: Mapping[str, Any]) -> list[str]:
 
 
 def _layer_mistakes(
-    archive: tarfile.TarFile, manifest: Mapping[str, Any], config: Mapping[str, Any]
+    archive: tarfile.TarFile, manifest: Mapping[str, Any], config: Mapping[str, Any], limits: TarballLimits
 ) -> list[str]:
     """Layers that are missing, or are not what the configuration says."""
     digests = (config.get("rootfs") or {}).get("diff_ids") or []
     layers = manifest["Layers"]
     if len(digests) != len(layers):
         return [f"must have a layer for each of the {len(digests)} digests, has {len(layers)}"]
-    mistakes = []
+    mistakes: list[str] = []
+    left = limits.unpacked_bytes
     for layer, digest in zip(layers, digests, strict=True):
-        found = _layer_digest(archive, str(layer))
+        found, n_bytes = _layer_digest(archive, str(layer), left)
+        left -= n_bytes
+        if left < 0:
+            return [*mistakes, f"must unpack to at most {limits.unpacked_bytes / GIB:g} GiB, is larger"]
         if found is None:
             mistakes.append(f"layer {layer} is missing")
         elif f"sha256:{found}" != digest:
@@ -151,18 +155,20 @@ def _layer_mistakes(
     return mistakes
 
 
-def _layer_digest(archive: tarfile.TarFile, layer: str) -> str | None:
-    """SHA-256 of a layer, unpacked if it is packed."""
+def _layer_digest(archive: tarfile.TarFile, layer: str, at_most: int) -> tuple[str | None, int]:
+    """SHA-256 and size of a layer, unpacked if it is packed; read no further than just beyond a limit."""
     try:
         stream = archive.extractfile(layer)
     except KeyError:
-        return None
+        return None, 0
     if stream is None:
-        return None
+        return None, 0
     is_packed = stream.read(2) == b"\x1f\x8b"
     stream.seek(0)
     digest = hashlib.sha256()
     source: Any = gzip.GzipFile(fileobj=stream) if is_packed else stream
-    while block := source.read(_BLOCK):
+    n_bytes = 0
+    while n_bytes <= at_most and (block := source.read(_BLOCK)):
         digest.update(block)
-    return digest.hexdigest()
+        n_bytes += len(block)
+    return digest.hexdigest(), n_bytes

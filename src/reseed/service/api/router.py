@@ -7,10 +7,12 @@ from fastapi import APIRouter
 from reseed.service.api import (
     accounts,
     algorithms,
+    archives,
     challenges,
     evaluations,
     participants,
     submissions,
+    submitting,
     uploads,
 )
 
@@ -18,6 +20,16 @@ from reseed.service.api import (
 def api_router() -> APIRouter:
     """The API; each noun has a router of its own."""
     router = APIRouter(prefix="/api/v1")
-    for module in (accounts, challenges, participants, algorithms, submissions, evaluations, uploads):
+    for module in (
+        accounts,
+        challenges,
+        participants,
+        algorithms,
+        archives,
+        uploads,
+        submissions,
+        submitting,
+        evaluations,
+    ):
         router.include_router(module.router)
     return router

@@ -1,0 +1,134 @@
+"""Routes that make an algorithm's image or model of a finished upload."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from reseed.service.api.algorithms import AlgorithmImageShape, AlgorithmModelShape
+from reseed.service.api.asking import AskerHere, InstallationHere
+from reseed.service.api.found import found_algorithm, found_row
+from reseed.service.api.problem import Conflict, problems
+from reseed.service.api.text import Prose, Slug
+from reseed.service.database.jobs import enqueue
+from reseed.service.database.models import AlgorithmImage, AlgorithmModel, Job, Upload
+from reseed.service.database.transitions import enter, transition
+from reseed.service.domain.permissions import Action
+from reseed.service.domain.states import ArchiveState, UploadState
+from reseed.service.security.authorisation import Asker, logged_in, require
+from reseed.service.settings import ServiceSettings
+from reseed.service.uploads.refusals import TooLarge
+from reseed.service.worker.checking import CHECK_IMAGE, CHECK_MODEL
+
+router = APIRouter(prefix="/algorithms", tags=["algorithms"])
+
+# Before jobs that run containers: a check is short, and submissions wait for it.
+_PRIORITY = 50
+
+
+class NewArchive(BaseModel):
+    """Which upload becomes an image or a model, and of which algorithm."""
+
+    algorithm: Slug
+    upload: UUID = Field(description="A finished upload of yours; it can be used once.")
+    comment: Prose = ""
+
+
+@router.post("/images/", status_code=201, responses=problems(409, 413), operation_id="create_algorithm_image")
+def create_image(wanted: NewArchive, installation: InstallationHere, asker: AskerHere) -> AlgorithmImageShape:
+    """Make an image of an upload; it is checked next, and ready or refused with the reasons after that."""
+    logged_in(asker)
+    with installation.database.write() as session:
+        image = new_image(session, asker, wanted, installation.settings)
+        return AlgorithmImageShape.of(image, installation.settings.base_url)
+
+
+@router.post("/models/", status_code=201, responses=problems(409, 413), operation_id="create_algorithm_model")
+def create_model(wanted: NewArchive, installation: InstallationHere, asker: AskerHere) -> AlgorithmModelShape:
+    """Make a model of an upload; it is checked next, and ready or refused with the reasons after that."""
+    logged_in(asker)
+    with installation.database.write() as session:
+        model = new_model(session, asker, wanted, installation.settings)
+        return AlgorithmModelShape.of(model, installation.settings.base_url)
+
+
+def new_image(
+    session: Session, asker: Asker, wanted: NewArchive, settings: ServiceSettings
+) -> AlgorithmImage:
+    """
+    The image of a finished upload, with the job that checks it.
+
+    Raises
+    ------
+    NotThere, NotAllowed, NotLoggedIn
+    Conflict
+        When the upload is not finished, or used, or the algorithm has this tarball already.
+    TooLarge
+        When it is larger than an image may be.
+    """
+    algorithm = found_algorithm(session, asker, wanted.algorithm, Action.EDIT_ALGORITHM)
+    upload = _taken_upload(session, asker, wanted.upload, settings.max_image_bytes, "an image")
+    known = session.scalar(
+        select(AlgorithmImage.pk).where(
+            AlgorithmImage.algorithm_pk == algorithm.pk,
+            AlgorithmImage.state == ArchiveState.READY,
+            AlgorithmImage.sha256 == upload.sha256,
+        )
+    )
+    if known is not None:
+        raise Conflict(f"the algorithm has this image already: {known}; submit that one")
+    image = AlgorithmImage(
+        algorithm=algorithm,
+        creator=upload.creator,
+        upload_pk=upload.pk,
+        comment=wanted.comment,
+        size_bytes=upload.size_bytes,
+    )
+    enter(session, image, actor=asker.pk)
+    enqueue(session, Job(kind=CHECK_IMAGE, algorithm_image_pk=image.pk, priority=_PRIORITY))
+    return image
+
+
+def new_model(
+    session: Session, asker: Asker, wanted: NewArchive, settings: ServiceSettings
+) -> AlgorithmModel:
+    """The model of a finished upload, with the job that checks it; raises as `new_image`."""
+    algorithm = found_algorithm(session, asker, wanted.algorithm, Action.EDIT_ALGORITHM)
+    upload = _taken_upload(session, asker, wanted.upload, settings.max_model_bytes, "a model")
+    known = session.scalar(
+        select(AlgorithmModel.pk).where(
+            AlgorithmModel.algorithm_pk == algorithm.pk,
+            AlgorithmModel.state == ArchiveState.READY,
+            AlgorithmModel.sha256 == upload.sha256,
+        )
+    )
+    if known is not None:
+        raise Conflict(f"the algorithm has this model already: {known}; submit that one")
+    model = AlgorithmModel(
+        algorithm=algorithm,
+        creator=upload.creator,
+        upload_pk=upload.pk,
+        comment=wanted.comment,
+        size_bytes=upload.size_bytes,
+    )
+    enter(session, model, actor=asker.pk)
+    enqueue(session, Job(kind=CHECK_MODEL, algorithm_model_pk=model.pk, priority=_PRIORITY))
+    return model
+
+
+def _taken_upload(session: Session, asker: Asker, pk: UUID, largest: int, noun: str) -> Upload:
+    """The upload, which from now on belongs to what is made of it."""
+    missing = f"there is no upload {pk}"
+    upload = found_row(session, Upload, pk, "upload")
+    require(session, asker, Action.VIEW_UPLOAD, owners=[upload.creator_pk], hidden=missing)
+    if upload.state is not UploadState.FINISHED:
+        there = f": {upload.offset} of {upload.size_bytes} bytes" if upload.state is UploadState.OPEN else ""
+        raise Conflict(f"upload {pk} must be finished, is {upload.state}{there}")
+    if upload.size_bytes > largest:
+        raise TooLarge(f"{noun} may have at most {largest} bytes, the upload has {upload.size_bytes}")
+    transition(session, upload, UploadState.USED, actor=asker.pk)
+    return upload
