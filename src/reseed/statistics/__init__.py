@@ -15,6 +15,7 @@ from reseed.statistics.ranking import win_probability
 from reseed.statistics.result import Comparison
 from reseed.statistics.settings import TESTS, Scope, answerable_scopes
 from reseed.statistics.single_run import SingleRunEstimate, single_run_estimate
+from reseed.statistics.standings import Standings, standings
 from reseed.statistics.table import read_table
 from reseed.statistics.variance import VarianceComponents, variance_components
 from reseed.statistics.words import summary_lines
@@ -27,6 +28,7 @@ __all__ = [
     "PowerPlan",
     "Scope",
     "SingleRunEstimate",
+    "Standings",
     "VarianceComponents",
     "answerable_scopes",
     "compare",
@@ -34,6 +36,7 @@ __all__ = [
     "power_lines",
     "read_table",
     "single_run_estimate",
+    "standings",
     "summary_lines",
     "variance_components",
     "win_probability",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reseed.statistics.scores import BoolArray, FloatArray, IntArray
 
 WIN_DRAWS = 200_000
+LETTERED_UP_TO = 26
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Ranks:
     """
     Rank of each method, 1 the best, with an interval that holds for all methods at once.
 
-    `groups` are compact letters: methods that share a letter cannot be told apart.
+    `groups` are compact letters: methods that share a letter cannot be told apart. They are empty for
+    more than `LETTERED_UP_TO` methods: their number can double with every method, and nobody reads it.
     """
 
     rank: IntArray
@@ -52,7 +54,9 @@ def ranks(mean: FloatArray, better: BoolArray, *, higher_is_better: bool) -> Ran
         rank=rank,
         low=1 + better.sum(axis=0),
         high=len(mean) - better.sum(axis=1),
-        groups=_compact_letters(order, better | better.T),
+        groups=_compact_letters(order, better | better.T)
+        if len(mean) <= LETTERED_UP_TO
+        else ("",) * len(mean),
     )
 
 
