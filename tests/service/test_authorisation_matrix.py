@@ -49,6 +49,8 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "PATCH /api/v1/challenges/{slug}/": (ORGANISER, {"title": "Nodules of the lung"}),
     "GET /api/v1/challenges/{slug}/phases/{phase}/": (ALL, None),
     "PATCH /api/v1/challenges/{slug}/phases/{phase}/": (ORGANISER, {"submissions_per_day": 3}),
+    # It is not released.
+    "GET /api/v1/challenges/{slug}/phases/{phase}/leaderboard/": ("404 404 404 404 200 404 200", None),
     "POST /api/v1/challenges/{slug}/join/": (USERS, None),
     "GET /api/v1/challenges/{slug}/participants/": (ORGANISER, None),
     "PATCH /api/v1/challenges/{slug}/participants/{membership}/": (ORGANISER, {"state": "accepted"}),

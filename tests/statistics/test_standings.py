@@ -19,9 +19,7 @@ def drawn_table(rng: np.random.Generator, n_methods: int, n_runs: int, n_cases: 
         strength = 0.5 + 3.0 * method / n_methods
         for run in range(n_runs):
             score = strength * reference + common + 0.6 * rng.standard_normal(n_cases)
-            rows += [
-                (f"m{method}", run, f"c{case}", score[case], reference[case]) for case in range(n_cases)
-            ]
+            rows += [(f"m{method}", run, f"c{case}", score[case], reference[case]) for case in range(n_cases)]
     return pd.DataFrame(rows, columns=["method", "run", "case", "score", "reference"])
 
 

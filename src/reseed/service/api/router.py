@@ -10,6 +10,7 @@ from reseed.service.api import (
     archives,
     challenges,
     evaluations,
+    leaderboard,
     participants,
     submissions,
     submitting,
@@ -30,6 +31,7 @@ def api_router() -> APIRouter:
         submissions,
         submitting,
         evaluations,
+        leaderboard,
     ):
         router.include_router(module.router)
     return router

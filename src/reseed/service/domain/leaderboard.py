@@ -6,6 +6,7 @@ Pure: metrics documents in, one JSON document out. Every number is computed by `
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from reseed.contracts.errors import InvalidTable
 from reseed.contracts.metrics import Metrics
 from reseed.scoring.measures import Measure, measure_of
 from reseed.scoring.tables import metric_tables
 from reseed.service.domain.leaderboard_words import (
     NOT_THESE_CASES,
     ONE_RUN,
+    UNDEFINED,
     first_place_sentence,
     limit_sentence,
     win_sentence,
@@ -34,6 +37,7 @@ MATRIX_UP_TO = 20
 """The first so many are compared pair by pair; nobody reads a larger matrix."""
 
 _WIN_DRAWS = 50_000
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def leaderboard(
         others = [_unranked(entry, metric, NOT_THESE_CASES) for entry in elsewhere]
         for scope in Scope:
             board = _scope_board(scope, entries, others, scored.table, scored.statistic, metric, rng)
-            scopes[scope] = _said(board, measure, case_noun, entries[0].metrics[0].confidence_level)
+            scopes[scope] = _said(board, case_noun)
     level = entries[0].metrics[0].confidence_level if entries else 0.95
     return Leaderboard(
         metric=metric,
@@ -228,13 +232,19 @@ def _scope_board(
     if not ranked:
         return board
     named = {entry.name: entry for entry in ranked}
-    found = standings(
-        table[table["method"].isin(list(named))],
-        metric=statistic,
-        scope=scope.value,
-        confidence_level=ranked[0].metrics[0].confidence_level,
-        rng=rng,
-    )
+    try:
+        found = standings(
+            table[table["method"].isin(list(named))],
+            metric=statistic,
+            scope=scope.value,
+            confidence_level=ranked[0].metrics[0].confidence_level,
+            rng=rng,
+        )
+    except InvalidTable as error:
+        # its words may name a hidden case: they are for the log
+        _LOG.warning("no leaderboard under scope %s: %s", scope.value, error)
+        undefined = tuple(_unranked(entry, metric, UNDEFINED) for entry in ranked)
+        return board.model_copy(update={"unranked": (*undefined, *board.unranked)})
     wins: dict[str, float] = {}
     if retrained and len(ranked) > 1:
         higher = (measure_of(metric) or Measure(metric, "cases")).higher_is_better is not False
@@ -295,7 +305,7 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _said(board: ScopeBoard, measure: Measure, case_noun: str, level: float) -> ScopeBoard:
+def _said(board: ScopeBoard, case_noun: str) -> ScopeBoard:
     """The board with its conclusions in words, before what limits them."""
     if not board.places:
         return board

@@ -8,6 +8,7 @@ from reseed.statistics import Scope
 
 ONE_RUN = "one run: what a retraining would change is unknown"
 NOT_THESE_CASES = "evaluated on other cases than the newest submissions"
+UNDEFINED = "the metric's spread is not defined on these cases"
 _NAMED_UP_TO = 4
 
 _IF = {
