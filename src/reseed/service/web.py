@@ -16,6 +16,7 @@ from reseed.service.installation import Installation
 from reseed.service.middleware import BrowserHeaders, RequestLimits, RequestLog
 from reseed.service.operations.health import readiness
 from reseed.service.operations.metrics import RequestMetrics
+from reseed.service.pages.router import install_pages
 
 _DESCRIPTION = """\
 Challenges whose leaderboard means something. Send a token as `Authorization: Bearer rsd_…`; errors are
@@ -48,6 +49,7 @@ def web_application(installation: Installation) -> FastAPI:
     install_problems(app)
     _add_operations(app, installation, metrics)
     app.include_router(api_router())
+    install_pages(app)
     app.add_middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, unlimited="/api/v1/uploads")
     app.add_middleware(
         RequestLog,

@@ -34,6 +34,8 @@ class Standings:
     ----------
     n_runs, mean, sd, low, high
         Shape (t,). `sd` is over runs (ddof 1), NaN for one run; low and high are the scope's interval.
+    runs
+        The metric of each run, one array a method.
     ranks
         With intervals that hold for all methods at once, from the adjusted pairs.
     difference, p_adjusted
@@ -54,6 +56,7 @@ class Standings:
     sd: FloatArray = field(repr=False)
     low: FloatArray = field(repr=False)
     high: FloatArray = field(repr=False)
+    runs: tuple[FloatArray, ...] = field(repr=False)
     ranks: Ranks = field(repr=False)
     difference: FloatArray = field(repr=False)
     p_adjusted: FloatArray = field(repr=False)
@@ -132,6 +135,7 @@ def _standings(
         sd=np.array([values.std(ddof=1) if len(values) > 1 else np.nan for values in runs]),
         low=np.array([low for low, _ in spans]),
         high=np.array([high for _, high in spans]),
+        runs=tuple(runs),
         ranks=ranks(sample.moments.mean, better, higher_is_better=sample.metric.higher_is_better),
         difference=difference,
         p_adjusted=p_adjusted,

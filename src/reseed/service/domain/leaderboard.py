@@ -61,7 +61,7 @@ class Place(Shown):
 
     `rank_low` to `rank_high` holds for all submissions at once; `group` are letters shared by those that
     cannot be told apart, empty for long leaderboards; `n_apart` counts the others it cannot be told from.
-    `low` or `high` is null where there is no limit, `sd` with one run.
+    `low` or `high` is null where there is no limit, `sd` with one run; `runs` are the scores of the runs.
     """
 
     key: str
@@ -76,6 +76,7 @@ class Place(Shown):
     rank_high: int
     group: str
     n_apart: int
+    runs: tuple[float, ...]
     win_probability: float | None = None
 
 
@@ -281,6 +282,7 @@ def _place(found: Standings, i: int, entry: Entry, wins: dict[str, float]) -> Pl
         rank_low=int(found.ranks.low[i]),
         rank_high=int(found.ranks.high[i]),
         group=found.ranks.groups[i],
+        runs=tuple(found.runs[i].tolist()),
         n_apart=len(different) - 1 - int(different.sum()),
         win_probability=wins.get(entry.name),
     )

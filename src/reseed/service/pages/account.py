@@ -1,0 +1,172 @@
+"""The pages of a person's own account: log in and out, tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
+
+from reseed.service.api import accounts
+from reseed.service.api.accounts import NewToken, authenticated_login, set_login_cookie
+from reseed.service.api.asking import AskerHere, InstallationHere
+from reseed.service.database.columns import now_utc
+from reseed.service.database.models import Submission, Token
+from reseed.service.domain.permissions import Action, Scope
+from reseed.service.pages.forms import FormHere, checked, field, inner_path, see
+from reseed.service.pages.rendering import page
+from reseed.service.security import csrf
+from reseed.service.security.authorisation import (
+    NotAllowed,
+    NotLoggedIn,
+    logged_in,
+    own_submissions,
+    require,
+)
+from reseed.service.security.rates import TooOften
+from reseed.service.security.sessions import COOKIE, log_out
+
+router = APIRouter()
+
+SCOPE_MEANINGS = {
+    Scope.READ: "read challenges, leaderboards and your own submissions",
+    Scope.SUBMIT: "upload, submit and cancel in your name",
+    Scope.ORGANISE: "change the challenges that you organise",
+    Scope.EVALUATE: "claim and update external evaluations",
+    Scope.ACCOUNT: "make and revoke your tokens",
+}
+
+
+@router.get("/login/")
+def login_form(
+    request: Request,
+    installation: InstallationHere,
+    asker: AskerHere,
+    to: Annotated[str, Query(max_length=500)] = "/",
+) -> Response:
+    """The form to log in by."""
+    if asker.user is not None:
+        return see(inner_path(to))
+    return _login_page(request, installation.settings.secret_key, asker, to=to)
+
+
+def _login_page(
+    request: Request,
+    secret_key: str,
+    asker: AskerHere,
+    *,
+    to: str,
+    status: int = 200,
+    username: str = "",
+    refusal: str = "",
+) -> Response:
+    visitor = request.cookies.get(csrf.COOKIE) or csrf.new_visitor()
+    response = page(
+        request,
+        "login.html",
+        asker,
+        status=status,
+        csrf=csrf.csrf_token(visitor, secret_key),
+        to=inner_path(to),
+        username=username,
+        refusal=refusal,
+    )
+    response.set_cookie(
+        csrf.COOKIE,
+        visitor,
+        path="/login/",
+        httponly=True,
+        samesite="lax",
+        secure=request.app.state.installation.settings.is_https,
+    )
+    return response
+
+
+@router.post("/login/")
+async def login(request: Request, installation: InstallationHere, asker: AskerHere) -> Response:
+    """Log in by password; the answer sets the cookie and leads on."""
+    form = await request.form()
+    secret_key = installation.settings.secret_key
+    visitor = request.cookies.get(csrf.COOKIE, "")
+    if not visitor or not csrf.is_csrf_token(field(form, csrf.FIELD), visitor, secret_key):
+        raise NotAllowed("the form is not from our own page, or the browser refuses cookies; load it again")
+    to, username = field(form, "to", "/"), field(form, "username")[:64]
+    password = form.get("password", "")
+    try:
+        begun = await run_in_threadpool(
+            authenticated_login, installation, username, str(password)[:512], asker.address
+        )
+    except (NotLoggedIn, TooOften) as error:
+        status = 429 if isinstance(error, TooOften) else 401
+        return _login_page(
+            request, secret_key, asker, to=to, status=status, username=username, refusal=str(error)
+        )
+    response = see(inner_path(to))
+    set_login_cookie(response, installation, begun)
+    return response
+
+
+@router.post("/logout/")
+def logout(installation: InstallationHere, asker: AskerHere, _form: FormHere) -> RedirectResponse:
+    """End the session of the cookie."""
+    if asker.login_pk is not None:
+        with installation.database.write() as session:
+            log_out(session, asker.login_pk)
+    response = see("/")
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
+    return response
+
+
+@router.get("/account/")
+def account(request: Request, installation: InstallationHere, asker: AskerHere) -> Response:
+    """Your tokens and your submissions."""
+    return _account_page(request, installation, asker)
+
+
+def _account_page(
+    request: Request, installation: InstallationHere, asker: AskerHere, *, secret: str = ""
+) -> Response:
+    user = logged_in(asker)
+    with installation.database.read() as session:
+        require(session, asker, Action.MANAGE_OWN_ACCOUNT)
+        tokens = session.scalars(
+            select(Token).where(Token.user_pk == user.pk).order_by(Token.created.desc()).limit(50)
+        ).all()
+        submissions = session.scalars(
+            select(Submission).where(own_submissions(asker)).order_by(Submission.created.desc()).limit(50)
+        ).all()
+        return page(
+            request,
+            "account.html",
+            asker,
+            tokens=tokens,
+            submissions=submissions,
+            scopes=SCOPE_MEANINGS,
+            secret=secret,
+            now=now_utc(),
+        )
+
+
+@router.post("/account/tokens/")
+def new_token(request: Request, installation: InstallationHere, asker: AskerHere, form: FormHere) -> Response:
+    """Make a token; its secret is on this page and nowhere else."""
+    wanted = checked(
+        NewToken,
+        {
+            "name": field(form, "name"),
+            "scopes": [str(scope) for scope in form.getlist("scopes")],
+            "valid_days": field(form, "valid_days", "90"),
+        },
+    )
+    made = accounts.new_token(wanted, installation, asker)
+    return _account_page(request, installation, asker, secret=made.token)
+
+
+@router.post("/account/tokens/{pk}/revoke/")
+def revoke_token(pk: UUID, installation: InstallationHere, asker: AskerHere, _form: FormHere) -> Response:
+    """Revoke a token of yours."""
+    accounts.revoke_token(pk, installation, asker)
+    return see("/account/")
