@@ -30,6 +30,7 @@ USERS = "401 200 200 200 200 200 200"
 OWNER = "401 404 200 404 404 404 200"
 OWNER_AND_ORGANISER = "401 404 200 404 200 404 200"
 ORGANISER = "401 403 403 403 200 403 200"
+PAGE_OF_USERS = "303 200 200 200 200 200 200"
 
 _ARCHIVE = {"algorithm": "net", "upload": str(UUID(int=1))}
 
@@ -99,6 +100,30 @@ EXPECTED: dict[str, tuple[str, object]] = {
         "401 404 403 404 409 404 409",
         {"status": "Failed", "error_message": "no answer"},
     ),
+    # Pages: whoever has not logged in is led to the form.
+    "GET /": (ALL, None),
+    "GET /challenges/{slug}/": (ALL, None),
+    "POST /challenges/{slug}/join/": ("303 303 303 303 303 303 303", None),
+    "GET /challenges/{slug}/phases/{phase}/": (ALL, None),
+    "GET /challenges/{slug}/phases/{phase}/leaderboard/": ("404 404 404 404 200 404 200", None),
+    "GET /challenges/{slug}/phases/{phase}/submit/": (PAGE_OF_USERS, None),
+    "GET /challenges/{slug}/phases/{phase}/organise/": ("303 403 403 403 200 403 200", None),
+    "POST /challenges/{slug}/phases/{phase}/organise/": ("303 403 403 403 303 403 303", None),
+    "POST /challenges/{slug}/phases/{phase}/organise/participants/{membership}/": (
+        "303 403 403 403 422 403 422",
+        None,
+    ),
+    "GET /submissions/{submission}/": ("303 404 200 404 200 404 200", None),
+    "POST /submissions/{submission}/cancel/": ("303 404 409 404 409 404 409", None),
+    "GET /evaluations/{evaluation}/": ("303 404 200 404 200 404 200", None),
+    # The owner sees nothing by case before the release.
+    "GET /evaluations/{evaluation}/cases.csv": ("303 404 404 404 200 404 200", None),
+    "GET /login/": ("200 303 303 303 303 303 303", None),
+    "POST /login/": ("403 403 403 403 403 403 403", None),
+    "POST /logout/": ("303 303 303 303 303 303 303", None),
+    "GET /account/": (PAGE_OF_USERS, None),
+    "POST /account/tokens/": ("303 422 422 422 422 422 422", None),
+    "POST /account/tokens/{token}/revoke/": ("303 404 303 404 404 404 303", None),
 }
 
 # Whether a token has which scopes does not matter for them: they are about nothing of anybody's.
@@ -110,6 +135,8 @@ UNSCOPED = {
     "/api/v1/login/",
     "/api/v1/logout/",
     "/api/v1/me/",
+    "/login/",
+    "/logout/",
 }
 
 # What a parameter of a route's path is called here, where its own name says too little.
@@ -178,7 +205,9 @@ def test_who_may(world: World, names: dict[str, str], route: str):
             answer = _send(client, route, names, _with_own_name(body, role))
         found[role] = str(answer.status_code)
         if answer.status_code >= 400:
-            assert answer.headers["content-type"] == "application/problem+json"
+            is_page = not route.split()[1].startswith("/api/")
+            expected = "text/html; charset=utf-8" if is_page else "application/problem+json"
+            assert answer.headers["content-type"] == expected
 
     assert found == dict(zip(ROLES, statuses.split(), strict=True))
 
@@ -214,4 +243,4 @@ def test_a_token_without_scopes_for_it_is_refused(first_world: World, names: dic
         assert answer.status_code < 500
     else:
         assert answer.status_code == 403, answer.text
-        assert "scopes" in answer.json()["detail"]
+        assert "scopes" in answer.text

@@ -39,7 +39,7 @@ def test_standings_are_those_of_compare(scope: Scope) -> None:
     assert list(found.ranks.groups) == result.ranks["group"].tolist()
     place = {method: i for i, method in enumerate(found.methods)}
     for row in result.pairs.itertuples():
-        a, b = place[row.method], place[row.baseline]
+        a, b = place[str(row.method)], place[str(row.baseline)]
         assert found.difference[a, b] == -found.difference[b, a] == row.difference
         assert found.p_adjusted[a, b] == found.p_adjusted[b, a] == row.p_adjusted
     assert found.better.sum() > 0

@@ -47,6 +47,10 @@ COMMANDS = {
     "serve": CommandPlace("serve", "serve", "Serve challenges: the web pages and the API."),
     "service": CommandPlace("service", "app", "Look after the service: tables, users, tokens."),
     "challenge": CommandPlace("challenge", "app", "Make a challenge from its file, or check the file."),
+    "leaderboard": CommandPlace(
+        "leaderboard", "leaderboard", "Show the leaderboard of a phase of a service."
+    ),
+    "demo": CommandPlace("demo", "demo", "Fill a challenge from a finished study, to see a leaderboard."),
     "data": CommandPlace("data", "app", "Get, convert, list and check datasets."),
 }
 

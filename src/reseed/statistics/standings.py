@@ -1,4 +1,4 @@
-"""The standings of many methods at once: what `compare` says, for leaderboards, without a row for each pair."""
+"""The standings of many methods: what `compare` says, for leaderboards, without a row for each pair."""
 
 from __future__ import annotations
 

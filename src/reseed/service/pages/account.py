@@ -153,6 +153,8 @@ def _account_page(
 @router.post("/account/tokens/")
 def new_token(request: Request, installation: InstallationHere, asker: AskerHere, form: FormHere) -> Response:
     """Make a token; its secret is on this page and nowhere else."""
+    with installation.database.read() as session:
+        require(session, asker, Action.MANAGE_OWN_ACCOUNT)
     wanted = checked(
         NewToken,
         {

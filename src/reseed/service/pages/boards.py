@@ -13,6 +13,7 @@ from reseed.reporting.chart_svg import inline_svg
 from reseed.reporting.distribution_chart import ScoreStrip, distribution_chart
 from reseed.reporting.drawings import Drawing
 from reseed.reporting.wording import INTERVAL_ENDINGS, SCOPE_MEANINGS, name_of_test, span_text, value_text
+from reseed.scoring.measures import measure_of
 from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.api.found import found_phase
 from reseed.service.api.leaderboard import is_released, leaderboards_of, require_leaderboard
@@ -53,7 +54,7 @@ def leaderboard(
         phase=found,
         is_released=is_released(found),
         board=board.board,
-        metrics=board.metrics,
+        metrics=[(key, _title(key)) for key in board.metrics],
         metric=metric,
         scope=chosen,
         scopes=[each for each in Scope if each in board.board.scopes],
@@ -61,6 +62,11 @@ def leaderboard(
         url=f"{phase_url(found)}leaderboard/",
         content=Markup("") if chosen is None else _remembered(board, chosen),
     )
+
+
+def _title(metric: str) -> str:
+    measure = measure_of(metric)
+    return metric if measure is None else measure.title
 
 
 class _Board:

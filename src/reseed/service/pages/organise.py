@@ -44,7 +44,9 @@ def organise(
             .where(Submission.phase_pk == found.pk)
             .group_by(Submission.state)
         )
-        counts: Counter[SubmissionState] = Counter(dict(rows.tuples().all()))
+        counts: Counter[SubmissionState] = Counter()
+        for state, count in rows:
+            counts[state] = count
         pending = session.scalars(
             select(Membership)
             .where(Membership.challenge_pk == found.challenge_pk, Membership.state == MembershipState.PENDING)
@@ -94,8 +96,9 @@ def decide(
     form: FormHere,
 ) -> Response:
     """Accept or reject somebody who asks to take part."""
-    wanted = checked(ParticipantChange, {"state": field(form, "state")})
-    participants.change_participant(slug, pk, wanted, installation, asker)
     with installation.database.read() as session:
         found = found_phase(session, asker, slug, phase)
+        require(session, asker, Action.MANAGE_PARTICIPANTS, challenge_pk=found.challenge_pk)
+    wanted = checked(ParticipantChange, {"state": field(form, "state")})
+    participants.change_participant(slug, pk, wanted, installation, asker)
     return see(f"{phase_url(found)}organise/")
