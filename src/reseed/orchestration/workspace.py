@@ -6,7 +6,8 @@ import contextlib
 import json
 import shutil
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reseed.contracts.errors import JobFailed
@@ -33,13 +34,14 @@ class Mount:
 
 @dataclass(frozen=True)
 class Launch:
-    """A prepared attempt: all that an executor needs to start it."""
+    """A prepared attempt: all that an executor needs to start it; `labels` are for what it starts."""
 
     job: Job
     number: int
     folder: AttemptFolder
     mounts: tuple[Mount, ...]
     gpus: tuple[int, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepared_launch(
@@ -50,7 +52,7 @@ def prepared_launch(
     attempt = folder.attempt(number)
     for path in (attempt.config, attempt.scratch, attempt.output):
         path.mkdir(parents=True, exist_ok=True)
-    _write_config(job, attempt)
+    write_config(job, attempt)
     mounts = [Mount(attempt.config, CONFIG_TARGET), Mount(attempt.scratch, SCRATCH_TARGET, writable=True)]
     for needed in job.inputs:
         mounts.append(Mount(_source(needed, study, dataset) / needed.path, needed.target))
@@ -113,7 +115,8 @@ _THREAD_VARIABLES = (
 )
 
 
-def _write_config(job: Job, attempt: AttemptFolder) -> None:
+def write_config(job: Job, attempt: AttemptFolder) -> None:
+    """Write what a program finds in /opt/ml/input/config."""
     channels = [
         folder.target.removeprefix("/opt/ml/input/data/")
         for folder in job.inputs

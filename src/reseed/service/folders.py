@@ -37,3 +37,35 @@ class DataFolder:
     def run(self, submission: UUID, number: int) -> Path:
         """One run of a submission, numbered from 1."""
         return self.submission(submission) / "runs" / str(number)
+
+    def predictions(self, submission: UUID, number: int) -> Path:
+        """What the evaluation of a run sees as /input: <case>/output and predictions.json."""
+        return self.run(submission, number) / "predictions"
+
+    def case_output(self, submission: UUID, number: int, case: str) -> Path:
+        """The outputs of one case, there as a whole once it has succeeded."""
+        return self.predictions(submission, number) / case / "output"
+
+    def model_folder(self, submission: UUID, number: int) -> Path:
+        """What a run sees as /opt/ml/model: a brought model unpacked, or what its training left."""
+        return self.run(submission, number) / "model"
+
+    def preprocessed(self, submission: UUID) -> Path:
+        """What `preprocess` made, once for all runs of a submission."""
+        return self.submission(submission) / "preprocessed"
+
+    def evaluated(self, submission: UUID, number: int) -> Path:
+        """What the evaluation of a run left: metrics.json."""
+        return self.run(submission, number) / "evaluation"
+
+    def log(self, submission: UUID, number: int, step: str) -> Path:
+        """
+        What the program of a step of a run has printed.
+
+        Steps are `preprocess` (of the first run), `train`, `case-<case>` and `evaluate`.
+        """
+        return self.run(submission, number) / "logs" / f"{step}.log"
+
+    def step(self, submission: UUID, number: int, step: str) -> Path:
+        """Where the containers of a step work."""
+        return self.run(submission, number) / "steps" / step

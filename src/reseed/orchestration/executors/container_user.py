@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,13 +26,18 @@ def container_user(config: Mapping[str, Any], *, image: str) -> str:
 
 
 def own_writable_folders(launch: Launch, user: str) -> None:
-    """Let the container's user write where it must; only root can, and only root needs to."""
+    """
+    Let the container's user write where it must; only root can, and only root needs to.
+
+    A user by name has a number inside the image alone: then the folders are open to everybody.
+    Links, which an earlier attempt may have left among its checkpoints, are never followed.
+    """
     if os.getuid() != 0:
         return
     name, _, group = user.partition(":")
-    if not name.isdigit():
-        raise UserError(f"{launch.job.name}: the image's USER must be a number, got {user!r}")
     for mount in launch.mounts:
-        if mount.writable:
-            for path in (mount.source, *mount.source.rglob("*")):
-                shutil.chown(path, int(name), int(group) if group.isdigit() else int(name))
+        for path in (mount.source, *mount.source.rglob("*")) if mount.writable else ():
+            if name.isdigit():
+                os.lchown(path, int(name), int(group) if group.isdigit() else int(name))
+            elif not path.is_symlink():
+                path.chmod(0o777 if path.is_dir() else 0o666)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,8 @@ class DockerExecutor:
         InfrastructureError
             When no engine answers.
         """
-        client = _asked(docker.from_env, "the Docker engine cannot be reached")
-        _asked(client.ping, "the Docker engine does not answer")
+        client = asked(docker.from_env, "the Docker engine cannot be reached")
+        asked(client.ping, "the Docker engine does not answer")
         return cls(client, HostPaths(_own_mounts(client)))
 
     def code_digest(self, role: str) -> str:
@@ -107,18 +107,17 @@ class DockerExecutor:
         """
         image = self._image(launch.job.role)
         config = image.attrs.get("Config") or {}
-        user = container_user(config, image=f"{IMAGE_PREFIX}{launch.job.role}")
+        user = container_user(config, image=self._called(launch.job.role))
         make_room_for_exit_code(launch.folder.exit_code_of_container)
         own_writable_folders(launch, user)
         name = self._container_name(launch.folder)
         arguments = container_arguments(launch, image=str(image.id), user=user, host_paths=self._host_paths)
-        arguments["entrypoint"] = ["/bin/sh", "-c", SHELL_OF_A_CONTAINER, f"{SCRATCH_TARGET}/exit_code"]
-        arguments["command"] = [*(config.get("Entrypoint") or ()), launch.job.command]
-        container = _asked(
+        arguments |= self._start_of(config, launch)
+        container = asked(
             lambda: self._client.containers.create(name=name, **arguments),
             f"{launch.job.name} cannot be created",
         )
-        _asked(container.start, f"{launch.job.name} cannot be started")
+        asked(container.start, f"{launch.job.name} cannot be started")
         return {"container": str(container.id)}
 
     def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
@@ -177,7 +176,7 @@ class DockerExecutor:
             return
         if not folder.log.is_file() and folder.path.is_dir():
             write_bytes_atomically(folder.log, _printed(container))
-        _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+        asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
         self._moved.pop(folder.path, None)
 
     def release_leftover(self, folder: AttemptFolder, *, dry_run: bool) -> bool:
@@ -186,13 +185,13 @@ class DockerExecutor:
         if container is None or program_status(container.attrs["State"]).state is ProgramState.RUNNING:
             return False
         if not dry_run:
-            _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+            asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
         return True
 
     def report(self, role: str) -> dict[str, Any] | None:
         """What a training in the image of a role would report of its surroundings."""
         image = self._image(role)
-        container = _asked(
+        container = asked(
             lambda: self._client.containers.create(
                 str(image.id),
                 ["python", "-m", REPORT_MODULE],
@@ -205,12 +204,12 @@ class DockerExecutor:
             f"{role} cannot be asked what it runs in",
         )
         try:
-            _asked(container.start, f"{role} cannot be started")
-            code = int(_asked(container.wait, f"{role} does not end")["StatusCode"])
-            printed = _asked(lambda: container.logs(stderr=False), f"{role}: no log").decode()
-            errors = _asked(lambda: container.logs(stdout=False), f"{role}: no log").decode()
+            asked(container.start, f"{role} cannot be started")
+            code = int(asked(container.wait, f"{role} does not end")["StatusCode"])
+            printed = asked(lambda: container.logs(stderr=False), f"{role}: no log").decode()
+            errors = asked(lambda: container.logs(stdout=False), f"{role}: no log").decode()
         finally:
-            _asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+            asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
         return report_of(role, code, printed, errors)
 
     def _container(self, folder: AttemptFolder) -> Any | None:
@@ -231,7 +230,7 @@ class DockerExecutor:
         """
         key, number = folder.path.parent.parent.name, folder.path.name
         labels = [f"{LABEL}={key}", f"{LABEL}.attempt={number}"]
-        found = _asked(
+        found = asked(
             lambda: self._client.containers.list(all=True, filters={"label": labels}),
             "the Docker engine does not answer",
         )
@@ -247,6 +246,17 @@ class DockerExecutor:
         place = str(self._host_paths.on_host(folder.path))
         return f"reseed-{hashlib.sha256(place.encode()).hexdigest()[:32]}"
 
+    def _start_of(self, config: Mapping[str, Any], launch: Launch) -> dict[str, list[str]]:
+        """What a container starts: a shell of the image's, which notes how the program behind it ended."""
+        return {
+            "entrypoint": ["/bin/sh", "-c", SHELL_OF_A_CONTAINER, f"{SCRATCH_TARGET}/exit_code"],
+            "command": [*(config.get("Entrypoint") or ()), launch.job.command],
+        }
+
+    def _called(self, role: str) -> str:
+        """What a person calls the image of a role."""
+        return f"{IMAGE_PREFIX}{role}"
+
     def _image(self, role: str) -> Any:
         if role not in self._images:
             try:
@@ -260,8 +270,8 @@ class DockerExecutor:
 
     def _refuse_unfit(self, role: str, image: Any) -> None:
         """Refuse an image that cannot run here, before anything is started."""
-        container_user(image.attrs.get("Config") or {}, image=f"{IMAGE_PREFIX}{role}")
-        version = _asked(self._client.version, "the Docker engine does not answer")
+        container_user(image.attrs.get("Config") or {}, image=self._called(role))
+        version = asked(self._client.version, "the Docker engine does not answer")
         made_for, here = image.attrs.get("Architecture"), version.get("Arch")
         if made_for != here:
             raise UserError(
@@ -302,7 +312,7 @@ def image_saver(tag: str, command: str) -> Callable[[Path], None]:
     InfrastructureError
         When the engine does not answer.
     """
-    client = _asked(docker.from_env, "the Docker engine cannot be reached")
+    client = asked(docker.from_env, "the Docker engine cannot be reached")
     try:
         image = client.images.get(tag)
     except docker.errors.ImageNotFound:
@@ -312,7 +322,7 @@ def image_saver(tag: str, command: str) -> Callable[[Path], None]:
 
     def save(path: Path) -> None:
         with path.open("wb") as stream:
-            for block in _asked(lambda: image.save(named=tag), f"{tag} cannot be saved"):
+            for block in asked(lambda: image.save(named=tag), f"{tag} cannot be saved"):
                 stream.write(block)
 
     return save
@@ -357,6 +367,7 @@ def container_arguments(launch: Launch, *, image: str, user: str, host_paths: Ho
             f"{LABEL}.name": job.name,
             f"{LABEL}.attempt": str(launch.number),
             f"{LABEL}.place": str(host_paths.on_host(launch.folder.path)),
+            **launch.labels,
         },
         "working_dir": "/tmp",  # noqa: S108 (the container's)
     }
@@ -381,11 +392,11 @@ def _own_mounts(client: docker.DockerClient) -> list[tuple[Path, Path]]:
 
 
 def _printed(container: Any) -> bytes:
-    printed = _asked(lambda: container.logs(tail=1000), f"the log of {container.name} cannot be read")
+    printed = asked(lambda: container.logs(tail=1000), f"the log of {container.name} cannot be read")
     return bytes(printed)
 
 
-def _asked(question: Callable[[], Any], complaint: str) -> Any:
+def asked(question: Callable[[], Any], complaint: str) -> Any:
     try:
         return question()
     except _ENGINE_ERRORS as error:
