@@ -51,6 +51,7 @@ COMMANDS = {
         "leaderboard", "leaderboard", "Show the leaderboard of a phase of a service."
     ),
     "demo": CommandPlace("demo", "demo", "Fill a challenge from a finished study, to see a leaderboard."),
+    "worker": CommandPlace("worker", "worker", "Take the service's jobs and run their containers."),
     "data": CommandPlace("data", "app", "Get, convert, list and check datasets."),
 }
 

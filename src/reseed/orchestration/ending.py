@@ -114,7 +114,8 @@ def _exit_words(code: int | None) -> str:
 
 def _last_words(folder: AttemptFolder, log: str) -> str:
     """The failure file, else the last line that was printed."""
-    if folder.failure.is_file():
+    # a link could lead to any file of this machine
+    if folder.failure.is_file() and not folder.failure.is_symlink():
         words = folder.failure.read_text(errors="replace").strip()
         if words:
             return words.splitlines()[-1]

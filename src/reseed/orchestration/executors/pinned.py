@@ -1,4 +1,4 @@
-"""Containers of images that somebody else made: by digest, started as the image says, nothing of ours in them."""
+"""Containers of images that somebody else made: by digest, started as the image says."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ class PinnedDockerExecutor(DockerExecutor):
             if not isinstance(error.__cause__, docker.errors.NotFound):
                 raise
 
-    def _start_of(self, config: Mapping[str, Any], launch: Launch) -> dict[str, list[str]]:  # noqa: ARG002
+    def _start_of(self, config: Mapping[str, Any], launch: Launch) -> dict[str, list[str]]:
         return {"command": launch.job.command.split()} if launch.job.command else {}
 
     def _called(self, role: str) -> str:
         return role
 
-    def _moved_container(self, folder: AttemptFolder) -> Any | None:  # noqa: ARG002
+    def _moved_container(self, folder: AttemptFolder) -> Any | None:
         return None  # a data folder is not moved while it is at work
 
     def _image(self, role: str) -> Any:

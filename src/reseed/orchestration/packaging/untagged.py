@@ -10,8 +10,8 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from reseed.orchestration.packaging.archives import InvalidPackage
 
@@ -36,7 +36,7 @@ def untagged_stream(path: Path) -> Iterator[IO[bytes]]:
     try:
         with tarfile.open(path) as archive:
             stream = archive.extractfile("manifest.json")
-            (manifest,) = json.load(stream) if stream is not None else ()
+            manifest = _single(json.load(stream) if stream is not None else None)
             wanted = [manifest["Config"], *dict.fromkeys(manifest["Layers"])]
             reading, writing = os.pipe()
             errors: list[Exception] = []
@@ -56,26 +56,41 @@ def untagged_stream(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _write(
-    archive: tarfile.TarFile, manifest: dict[str, object], wanted: list[str], writing: int, errors: list[Exception]
+    archive: tarfile.TarFile,
+    manifest: dict[str, object],
+    wanted: list[str],
+    writing: int,
+    errors: list[Exception],
 ) -> None:
     try:
         # the reader may have seen enough, or gone away
-        with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "wb") as piped:
-            with tarfile.open(fileobj=piped, mode="w|", format=tarfile.PAX_FORMAT) as out:
-                for name in wanted:
-                    member = archive.getmember(name)
-                    while member.issym() or member.islnk():  # layers that are the same, as older engines save them
-                        member = archive.getmember(os.path.normpath(_target(member)))
-                    entry = tarfile.TarInfo(name)
-                    entry.size = member.size
-                    out.addfile(entry, archive.extractfile(member))
-                content = json.dumps([{**manifest, "RepoTags": None}]).encode()
-                entry = tarfile.TarInfo("manifest.json")
-                entry.size = len(content)
-                out.addfile(entry, io.BytesIO(content))
+        with (
+            contextlib.suppress(BrokenPipeError),
+            os.fdopen(writing, "wb") as piped,
+            tarfile.open(fileobj=piped, mode="w|", format=tarfile.PAX_FORMAT) as out,
+        ):
+            for name in wanted:
+                member = _file(archive, name)
+                entry = tarfile.TarInfo(name)
+                entry.size = member.size
+                out.addfile(entry, archive.extractfile(member))
+            content = json.dumps([{**manifest, "RepoTags": None}]).encode()
+            entry = tarfile.TarInfo("manifest.json")
+            entry.size = len(content)
+            out.addfile(entry, io.BytesIO(content))
     except Exception as error:  # noqa: BLE001  (raised again by whoever reads)
         errors.append(error)
 
 
-def _target(member: tarfile.TarInfo) -> str:
-    return os.path.join(os.path.dirname(member.name), member.linkname) if member.issym() else member.linkname
+def _file(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
+    """An entry, or the one that it links to: older engines save a layer once that is there twice."""
+    member = archive.getmember(name)
+    if member.issym():
+        return archive.getmember(os.path.normpath(PurePosixPath(name).parent / member.linkname))
+    return archive.getmember(member.linkname) if member.islnk() else member
+
+
+def _single(manifests: object) -> dict[str, Any]:
+    if not isinstance(manifests, list) or len(manifests) != 1 or not isinstance(manifests[0], dict):
+        raise ValueError("manifest.json must name one image")
+    return manifests[0]

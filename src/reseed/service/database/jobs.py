@@ -187,8 +187,15 @@ def put_back(session: Session, lease: Lease, *, reason: str, after: timedelta = 
     return _again(session, held_job(session, lease), reason=reason, after=after)
 
 
-def release(session: Session, lease: Lease, *, reason: str) -> None:
-    """Put a job back uncounted, as a worker does that is told to stop; raises as `held_job` does."""
+def release(session: Session, lease: Lease, *, reason: str, after: timedelta = timedelta()) -> None:
+    """
+    Put a job back uncounted, as a worker does that is told to stop, or that must wait for another job.
+
+    Raises
+    ------
+    LeaseLost
+        As `held_job` does.
+    """
     job = held_job(session, lease)
     transition(
         session,
@@ -199,6 +206,7 @@ def release(session: Session, lease: Lease, *, reason: str) -> None:
         lease_until=None,
         attempts=max(0, job.attempts - 1),
     )
+    job.available_at = job.state_since + after
 
 
 def _again(session: Session, job: Job, *, reason: str, after: timedelta = timedelta()) -> bool:

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from reseed.service.database.models import Evaluation, Run, Submission
+from reseed.service.database.models import Evaluation, Run, RunCase, Submission
 from reseed.service.database.transitions import transition
-from reseed.service.domain.states import EvaluationState, RunState, SubmissionState
+from reseed.service.domain.states import CaseState, EvaluationState, RunState, SubmissionState
 
 
 def record_success(
@@ -85,10 +85,13 @@ def record_failure(
 
 
 def end_parts(session: Session, submission: Submission, *, reason: str, actor: UUID | None = None) -> None:
-    """End the runs and evaluations of a submission that has ended without a result."""
+    """End the runs, cases and evaluations of a submission that has ended without a result."""
     for run in session.scalars(select(Run).where(Run.submission_pk == submission.pk)):
         if not run.state.is_terminal:
             transition(session, run, RunState.CANCELLED, reason=reason, actor=actor)
+    for case in session.scalars(select(RunCase).join(Run).where(Run.submission_pk == submission.pk)):
+        if not case.state.is_terminal:
+            transition(session, case, CaseState.CANCELLED, reason=reason, actor=actor)
     for evaluation in session.scalars(select(Evaluation).where(Evaluation.submission_pk == submission.pk)):
         if not evaluation.state.is_terminal:
             transition(session, evaluation, EvaluationState.CANCELLED, reason=reason, actor=actor)

@@ -1,0 +1,149 @@
+"""What a job of a run is about, read in the transaction that begins it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import yaml
+from sqlalchemy.orm import Session
+
+from reseed.contracts.errors import InfrastructureError
+from reseed.contracts.manifest import Resources
+from reseed.contracts.task import Task
+from reseed.orchestration.slots import n_usable_cpus
+from reseed.service.database.jobs import MAX_ATTEMPTS, Lease, enqueue, held_job
+from reseed.service.database.models import Job, Phase, Run, Submission
+from reseed.service.database.transitions import transition
+from reseed.service.domain.roles import SubmissionKind
+from reseed.service.domain.states import RunState
+from reseed.service.worker.worker import Worker
+
+_SLACK = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class RunAtHand:
+    """A run with what its containers need, as it was when its job began."""
+
+    pk: UUID
+    number: int
+    submission: UUID
+    phase: Phase
+    image: UUID
+    image_digest: str
+    model: UUID | None
+    is_trained: bool
+    n_runs: int
+    entropy: int
+
+    def resources(self, timeout_s: int) -> Resources:
+        """What one of its containers may use, on this machine."""
+        cpus = min(self.phase.cpus, n_usable_cpus())
+        return Resources(
+            cpus=cpus, gpus=self.phase.gpus, memory_gib=self.phase.memory_gib, timeout_s=timeout_s
+        )
+
+    def task(self) -> Task:
+        """The task of its phase."""
+        return task_of(self.phase)
+
+
+def task_of(phase: Phase) -> Task:
+    """
+    The task of a phase, whose text was checked when it was given.
+
+    Raises
+    ------
+    InfrastructureError
+        When it is not one for this version.
+    """
+    try:
+        return Task.model_validate_json(json.dumps(yaml.safe_load(phase.task_text)), strict=True)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InfrastructureError(f"phase {phase.slug}: its task file cannot be read: {error}") from None
+
+
+def case_names(phase: Phase) -> list[str]:
+    """
+    The hidden cases of a phase, in the order of their names.
+
+    Raises
+    ------
+    InfrastructureError
+        When there are none where the phase says.
+    """
+    folder = Path(phase.cases_folder)
+    names = sorted(path.parent.name for path in folder.glob("*/inputs.json"))
+    if not names:
+        raise InfrastructureError(f"phase {phase.slug}: no case with inputs.json in {folder}")
+    return names
+
+
+def begun(worker: Worker, lease: Lease, state: RunState, *, timeout_s: int) -> RunAtHand:
+    """
+    Bring the run of a job into a state, or find it there, and set the deadlines of both.
+
+    Parameters
+    ----------
+    worker, lease
+        With the job.
+    state
+        Of the run while the job is at work.
+    timeout_s
+        What all containers of the job may take together.
+
+    Raises
+    ------
+    LeaseLost, ForbiddenTransition
+    """
+    with worker.database.write() as session:
+        job = held_job(session, lease)
+        run = session.get_one(Run, lease.run_pk)
+        within = timedelta(seconds=timeout_s)
+        job.deadline = worker.database.now(session) + within + _SLACK
+        if run.state is not state:
+            transition(session, run, state, within=MAX_ATTEMPTS * within + 4 * _SLACK)
+        return at_hand(run)
+
+
+def at_hand(run: Run) -> RunAtHand:
+    """A run with what its containers need."""
+    submission, image = run.submission, run.submission.algorithm_image
+    if image.digest is None:
+        raise InfrastructureError(f"image {image.pk} is {image.state} and has no digest")
+    return RunAtHand(
+        pk=run.pk,
+        number=run.number,
+        submission=submission.pk,
+        phase=submission.phase,
+        image=image.pk,
+        image_digest=image.digest,
+        model=run.algorithm_model_pk,
+        is_trained=submission.kind is SubmissionKind.TRAINING,
+        n_runs=submission.n_runs,
+        entropy=submission.entropy or 0,
+    )
+
+
+def phase_of_run(worker: Worker, lease: Lease) -> Phase:
+    """The phase of a job's run."""
+    with worker.database.read() as session:
+        return session.get_one(Run, lease.run_pk).submission.phase
+
+
+def enqueue_for_run(session: Session, submission: Submission, run: Run, kind: str) -> None:
+    """
+    Put the next job of a run into the queue.
+
+    Who has come far goes before who begins: a submission ends sooner, and its folders with it.
+    """
+    subjects: dict[str, Any] = {"submission_pk": submission.pk, "run_pk": run.pk}
+    enqueue(session, Job(kind=kind, priority=_PRIORITIES[kind], **subjects))
+
+
+_PRIORITIES = {"train": 100, "try": 80, "predict": 90, "evaluate": 70}

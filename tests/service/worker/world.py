@@ -1,0 +1,193 @@
+"""A phase with real hidden cases, submissions of real small images, and workers of this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from reseed.contracts.files import write_json_atomically
+from reseed.contracts.sockets import Socket, SocketValue
+from reseed.service.database.engine import Database
+from reseed.service.database.jobs import enqueue
+from reseed.service.database.models import AlgorithmModel, Challenge, Job, Phase, Run, Submission, User
+from reseed.service.database.transitions import enter
+from reseed.service.domain.roles import SubmissionKind
+from reseed.service.domain.states import ArchiveState
+from reseed.service.installation import Installation, installation
+from reseed.service.settings import settings_from
+from reseed.service.worker.loop import run_worker
+from reseed.service.worker.worker import Worker
+from tests.service.rows import add_challenge, add_image, add_phase, add_submission, add_user
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[2]
+TASK_TEXT = (REPOSITORY / "tests/orchestration/project/evaluation/tasks/two_features.yaml").read_text()
+SECRET = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978"
+CASES = tuple(f"case-{number}" for number in range(1, 5))
+
+_CASE_ID = Socket(slug="case-id", kind="String", super_kind="Value", relative_path="case-id.json")
+_FEATURES = Socket(slug="features", kind="Anything", super_kind="Value", relative_path="features.json")
+
+
+def image_tag(behaviour: str) -> str:
+    return f"reseed-test-worker:{behaviour}"
+
+
+def build_test_image(behaviour: str) -> str:
+    """Build the small algorithm with a behaviour; its digest."""
+    built = subprocess.run(
+        [
+            "docker", "build", "--quiet", "--tag", image_tag(behaviour),
+            "--build-arg", f"BEHAVIOUR={behaviour}", str(HERE / "image"),
+        ],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr[-4000:]
+    return built.stdout.strip()
+
+
+def write_data(folder: Path) -> None:
+    """Hidden cases, their reference and a training table, below a folder."""
+    rng = random.Random(7)
+    reference = folder / "reference" / "reference.csv"
+    reference.parent.mkdir(parents=True)
+    with reference.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["case", "patient", "label"])
+        for number, case in enumerate(CASES):
+            label = number % 2
+            writer.writerow([case, f"patient-{case}", label])
+            values = [SocketValue.of(_CASE_ID, value=case), SocketValue.of(_FEATURES)]
+            place = folder / "cases" / case
+            place.mkdir(parents=True)
+            write_json_atomically(place / "inputs.json", [value.model_dump(mode="json") for value in values])
+            (place / "case-id.json").write_text(json.dumps(case))
+            (place / "features.json").write_text(json.dumps([rng.gauss(label, 0.5), rng.gauss(label, 0.5)]))
+    (folder / "training").mkdir()
+    (folder / "training" / "training.csv").write_text("label,a,b\n1,1,1\n0,0,0\n")
+
+
+@dataclass
+class Hosted:
+    """
+    An installation with one challenge.
+
+    Parameters
+    ----------
+    root
+        Folder of its data; the cases are below it too.
+    here
+        The installation.
+    """
+
+    root: Path
+    here: Installation
+    challenge: Challenge
+    user: User
+    _n_algorithms: int = field(default=0)
+
+    @property
+    def database(self) -> Database:
+        return self.here.database
+
+    def phase(self, **changes: Any) -> Phase:
+        """A phase on the cases, in which every case may take 20 s."""
+        self._n_algorithms += 1
+        with self.database.write() as session:
+            challenge = session.get_one(Challenge, self.challenge.pk)
+            return add_phase(
+                session,
+                challenge,
+                f"phase-{self._n_algorithms}",
+                **{
+                    "task_name": "two_features",
+                    "task_text": TASK_TEXT,
+                    "cases_folder": str(self.root / "cases"),
+                    "reference_folder": str(self.root / "reference"),
+                    "training_folder": str(self.root / "training"),
+                    "case_timeout_s": 20,
+                    "training_timeout_s": 60,
+                    "evaluation_timeout_s": 60,
+                    "cpus": 1,
+                    "memory_gib": 1,
+                    **changes,
+                },
+            )
+
+    def submit(self, phase: Phase, digest: str, *, models: int | list[Path] = 1, **image: Any) -> UUID:
+        """A submission of a checked image: retrained, or with as many runs as it has models."""
+        self._n_algorithms += 1
+        with self.database.write() as session:
+            phase, user = session.merge(phase), session.merge(self.user)
+            row = add_image(
+                session,
+                user,
+                f"algorithm-{self._n_algorithms}",
+                **{"digest": digest, "has_training": True, **image},
+            )
+            is_trained = phase.submission_kind is SubmissionKind.TRAINING
+            n_runs = phase.n_runs if is_trained else models if isinstance(models, int) else len(models)
+            submission = add_submission(session, phase, user, row, n_runs)
+            session.refresh(submission)
+            for run, tarball in zip(
+                submission.runs, models if isinstance(models, list) else (), strict=False
+            ):
+                model = AlgorithmModel(
+                    algorithm=row.algorithm,
+                    creator=user,
+                    state=ArchiveState.READY,
+                    sha256=f"{run.number:064}",
+                )
+                enter(session, model)
+                run.algorithm_model_pk = model.pk
+                stored = self.here.folder.model(model.pk)
+                stored.parent.mkdir(parents=True, exist_ok=True)
+                stored.write_bytes(tarball.read_bytes())
+            enqueue(session, Job(kind="start", submission_pk=submission.pk))
+            return submission.pk
+
+    def work(self, **changes: Any) -> Worker:
+        """Let a worker do everything that is due."""
+        worker = Worker.of(self.here)
+        for name, value in changes.items():
+            setattr(worker, name, value)
+        run_worker(worker, until_idle=True)
+        return worker
+
+    def submission(self, pk: UUID) -> Submission:
+        """As it is now, with its runs."""
+        with self.database.read() as session:
+            row = session.get_one(Submission, pk)
+            for run in row.runs:
+                assert run.cases is not None  # read here, used later
+            return row
+
+    def run(self, pk: UUID, number: int = 1) -> Run:
+        return self.submission(pk).runs[number - 1]
+
+
+def environment(folder: Path, database_url: str, **variables: str) -> dict[str, str]:
+    """The variables of an installation."""
+    return {
+        "RESEED_SECRET_KEY": SECRET,
+        "RESEED_DATA_DIR": str(folder),
+        "RESEED_DATABASE_URL": database_url,
+        "RESEED_LEASE_S": "5",
+        **variables,
+    }
+
+
+def hosted(root: Path, database_url: str) -> Hosted:
+    """An installation below a folder, on a database that has its tables."""
+    write_data(root)
+    here = installation(settings_from(environment(root / "data", database_url)))
+    with here.database.write() as session:
+        challenge = add_challenge(session, "features")
+        user = add_user(session, "ada")
+    return Hosted(root, here, challenge, user)
