@@ -15,6 +15,7 @@ from reseed.service.database.models import (
     Evaluation,
     Job,
     Run,
+    RunCase,
     Submission,
     Upload,
 )
@@ -22,6 +23,7 @@ from reseed.service.database.overdue import end_overdue, reap
 from reseed.service.database.transitions import enter, transition
 from reseed.service.domain.states import (
     ArchiveState,
+    CaseState,
     EvaluationState,
     JobState,
     RunState,
@@ -135,5 +137,45 @@ def test_a_job_that_no_worker_ends_fails_its_submission(database: Database):
     with database.read() as session:
         found = session.get_one(Submission, submission.pk)
     assert found.state is SubmissionState.FAILED
-    assert found.reason == "run 2: predict: its worker w3 gave no sign of life; tried 3 times"
+    assert found.reason == "run 2: predict: the service lost its workers 3 times"
     assert sorted(_states(database, Run)) == [RunState.CANCELLED, RunState.FAILED]
+
+
+def test_a_case_that_is_late_takes_its_submission_along(database: Database):
+    """The other cases end, too."""
+    submission = _submission(database)
+    with database.write() as session:
+        run = session.get_one(Submission, submission.pk).runs[0]
+        for name in ("late", "other"):
+            enter(session, RunCase(run_pk=run.pk, name=name))
+        late = session.scalars(select(RunCase).where(RunCase.name == "late")).one()
+        transition(session, late, CaseState.RUNNING, within=timedelta(seconds=-1))
+    assert reap(database) == 1
+    with database.read() as session:
+        found = session.get_one(Submission, submission.pk)
+    assert found.state is SubmissionState.EXPIRED
+    assert found.reason == "run 1: a case was running for too long"
+    assert sorted(_states(database, RunCase)) == [CaseState.CANCELLED, CaseState.FAILED]
+
+
+def test_a_job_that_waited_too_long_fails_what_it_is_about(database: Database):
+    """An image that nobody checked is not rejected: it has done nothing wrong."""
+    with database.write() as session:
+        image = add_image(session, add_user(session, "ada"), state=ArchiveState.RECEIVED, digest=None)
+        job = enqueue(session, Job(kind="check_image", algorithm_image_pk=image.pk))
+        job.deadline = database.now(session) - timedelta(minutes=1)
+    assert reap(database) == 1
+    with database.read() as session:
+        found = session.get_one(AlgorithmImage, image.pk)
+    assert found.state is ArchiveState.FAILED
+    assert found.reason == "check_image: waited too long in the queue"
+
+
+def test_what_is_in_time_is_left_alone(database: Database):
+    """A job that is kept, a submission within its deadline."""
+    submission = _submission(database)
+    with database.write() as session:
+        enqueue(session, Job(kind="start", submission_pk=submission.pk))
+    assert claim(database, "w", lease_for=timedelta(minutes=1)) is not None
+    assert reap(database) == 0
+    assert _states(database, Job) == [JobState.LEASED]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from reseed.service.database.engine import Database
@@ -16,6 +16,7 @@ from reseed.service.database.models import (
     Evaluation,
     Job,
     Run,
+    RunCase,
     Submission,
     Upload,
 )
@@ -23,7 +24,9 @@ from reseed.service.database.results import end_parts, record_failure
 from reseed.service.database.transitions import transition
 from reseed.service.domain.states import (
     ArchiveState,
+    CaseState,
     EvaluationState,
+    JobState,
     RunState,
     SubmissionState,
     UploadState,
@@ -34,22 +37,54 @@ def reap(database: Database) -> int:
     """
     End or take back whatever is overdue, in one transaction; any process may, at any time.
 
+    Nothing is written, and nobody waits, when nothing is overdue.
+
     Returns
     -------
     int
-        How many submissions, runs, evaluations, images, models, uploads and jobs were ended.
+        How many submissions, runs, cases, evaluations, images, models, uploads and jobs were ended.
     """
+    with database.read() as session:
+        if not _is_anything_overdue(session, database.now(session)):
+            return 0
     with database.write() as session:
         now = database.now(session)
         lost = reap_leases(session, now)
         for job in lost:
-            fail_subject(session, job)
+            fail_subject(session, job, _in_words(job))
         return len(lost) + end_overdue(session, now)
 
 
-def fail_subject(session: Session, job: Job) -> None:
-    """End what a failed job was about, for the job's reason; what has ended already stays as it is."""
-    reason = f"{job.kind}: {job.reason}"
+def _is_anything_overdue(session: Session, now: datetime) -> bool:
+    jobs = select(Job.pk).where(
+        Job.state.in_([JobState.QUEUED, JobState.LEASED]), or_(Job.lease_until < now, Job.deadline < now)
+    )
+    questions = [jobs, *(select(table.pk).where(table.deadline < now) for table in _TABLES)]
+    return any(session.scalar(question.limit(1)) is not None for question in questions)
+
+
+def _in_words(job: Job) -> str:
+    """What a person is told of a job that ended here; its own reason names hosts."""
+    if "no sign of life" in job.reason:
+        return f"{job.kind}: the service lost its workers {job.attempts} times"
+    return f"{job.kind}: {job.reason}"
+
+
+def fail_subject(session: Session, job: Job, reason: str, *, is_refusal: bool = False) -> None:
+    """
+    End what a failed job was about; what has ended already stays as it is.
+
+    Parameters
+    ----------
+    session
+        The transaction in which the job has ended.
+    job
+        Which has failed.
+    reason
+        What a person sees.
+    is_refusal
+        Whether an uploaded image or model breaks a rule, and is rejected.
+    """
     evaluation = None if job.evaluation_pk is None else session.get(Evaluation, job.evaluation_pk)
     if evaluation is not None and not evaluation.state.is_terminal:
         record_failure(session, evaluation, reason)
@@ -61,12 +96,13 @@ def fail_subject(session: Session, job: Job) -> None:
         (AlgorithmModel, job.algorithm_model_pk),
     ):
         archive: Any = None if pk is None else session.get(table, pk)
-        if archive is not None and archive.state.may_become(ArchiveState.FAILED):
-            transition(session, archive, ArchiveState.FAILED, reason=reason)
+        to = ArchiveState.REJECTED if is_refusal else ArchiveState.FAILED
+        if archive is not None and archive.state.may_become(to):
+            transition(session, archive, to, reason=reason)
     submission = None if job.submission_pk is None else session.get(Submission, job.submission_pk)
-    if submission is not None and not submission.state.is_terminal:
+    if submission is not None:
         which = reason if run is None else f"run {run.number}: {reason}"
-        _end_submission(session, submission, SubmissionState.FAILED, which)
+        end_submission(session, submission, SubmissionState.FAILED, which)
 
 
 def end_overdue(session: Session, now: datetime) -> int:
@@ -79,7 +115,7 @@ def end_overdue(session: Session, now: datetime) -> int:
     n_ended = 0
     for submission in _overdue(session, Submission, now):
         words = f"was {submission.state} for too long"
-        _end_submission(session, submission, SubmissionState.EXPIRED, words)
+        end_submission(session, submission, SubmissionState.EXPIRED, words)
         n_ended += 1
     for evaluation in _overdue(session, Evaluation, now):
         if evaluation.state is EvaluationState.CLAIMED:
@@ -93,6 +129,12 @@ def end_overdue(session: Session, now: datetime) -> int:
     for run in _overdue(session, Run, now):
         words = f"run {run.number} was {run.state} for too long"
         transition(session, run, RunState.EXPIRED, reason=words)
+        _expire_submission_of(session, run.submission_pk, words)
+        n_ended += 1
+    for case in _overdue(session, RunCase, now):
+        run = session.get_one(Run, case.run_pk)
+        words = f"run {run.number}: a case was {case.state} for too long"
+        transition(session, case, CaseState.FAILED, reason=words)
         _expire_submission_of(session, run.submission_pk, words)
         n_ended += 1
     archives: tuple[type[Any], ...] = (AlgorithmImage, AlgorithmModel)
@@ -116,12 +158,24 @@ def _overdue(session: Session, table: type[Any], now: datetime) -> list[Any]:
 
 
 def _expire_submission_of(session: Session, pk: Any, reason: str) -> None:
-    submission = session.get_one(Submission, pk)
+    end_submission(session, session.get_one(Submission, pk), SubmissionState.EXPIRED, reason)
+
+
+def end_submission(session: Session, submission: Submission, state: SubmissionState, reason: str) -> None:
+    """End a submission, unless it has ended, and with it its runs, cases, evaluations and jobs."""
     if not submission.state.is_terminal:
-        _end_submission(session, submission, SubmissionState.EXPIRED, reason)
+        transition(session, submission, state, reason=reason)
+    ended = f"its submission is {submission.state}"
+    end_parts(session, submission, reason=ended)
+    cancel_jobs(session, Job.submission_pk == submission.pk, reason=ended)
 
 
-def _end_submission(session: Session, submission: Submission, state: SubmissionState, reason: str) -> None:
-    transition(session, submission, state, reason=reason)
-    end_parts(session, submission, reason=f"its submission {state}")
-    cancel_jobs(session, Job.submission_pk == submission.pk, reason=f"its submission {state}")
+_TABLES: tuple[type[Any], ...] = (
+    Submission,
+    Evaluation,
+    Run,
+    RunCase,
+    AlgorithmImage,
+    AlgorithmModel,
+    Upload,
+)

@@ -26,11 +26,10 @@ from reseed.service.database.jobs import (
     put_back,
     release,
 )
+from reseed.service.database.overdue import fail_subject, reap
 from reseed.service.database.transitions import StateChanged
-from reseed.service.worker.ends import fail_subject
 from reseed.service.worker.handlers import HANDLERS
 from reseed.service.worker.orphans import end_orphans
-from reseed.service.worker.reaper import reap
 from reseed.service.worker.worker import Worker, WorkerStops
 
 _IDLE_S = 1.0

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from reseed.service.database.jobs import Lease, finish, held_job, release
 from reseed.service.database.models import AlgorithmImage, AlgorithmModel, Submission
+from reseed.service.database.overdue import end_submission
 from reseed.service.database.transitions import transition
 from reseed.service.domain.roles import SubmissionKind
 from reseed.service.domain.states import ArchiveState, SubmissionState
 from reseed.service.worker.at_hand import enqueue_for_run
-from reseed.service.worker.ends import end_submission
 from reseed.service.worker.worker import Worker
 
 _LOOK_AGAIN = timedelta(seconds=2)
