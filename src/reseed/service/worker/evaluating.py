@@ -17,7 +17,8 @@ from reseed.service.database.results import record_success
 from reseed.service.database.transitions import transition
 from reseed.service.domain.states import EvaluationState
 from reseed.service.worker.at_hand import RunAtHand, at_hand
-from reseed.service.worker.programs import Program, ProgramFailed, run_program
+from reseed.service.worker.program import Program, ProgramFailed
+from reseed.service.worker.programs import run_program
 from reseed.service.worker.worker import Worker
 
 EVALUATION_IMAGE = "reseed/evaluation"

@@ -20,7 +20,8 @@ from reseed.service.domain.states import CaseState, RunState, SubmissionState
 from reseed.service.worker.at_hand import RunAtHand, begun, case_names, enqueue_for_run, phase_of_run
 from reseed.service.worker.images import load_image
 from reseed.service.worker.models import unpack_model
-from reseed.service.worker.programs import Finished, Program, ProgramFailed, run_program
+from reseed.service.worker.program import Finished, Program, ProgramFailed
+from reseed.service.worker.programs import run_program
 from reseed.service.worker.worker import Worker
 
 _MODEL_TARGET = "/opt/ml/model"

@@ -6,12 +6,8 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
-from reseed.contracts.digests import document_digest
 from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.files import (
     make_folder,
@@ -20,109 +16,19 @@ from reseed.contracts.files import (
     write_bytes_atomically,
     write_json_atomically,
 )
-from reseed.contracts.job import Attempt, Job, JobKind, OutputFolder
-from reseed.contracts.manifest import Resources
+from reseed.contracts.job import Attempt, JobKind
 from reseed.documents.reading import read_json
 from reseed.orchestration.clock import boot_instant, end_of, seconds_since_start, utc_now
 from reseed.orchestration.ending import ending_of
 from reseed.orchestration.executors.executor import ProgramState, ProgramStatus
 from reseed.orchestration.study_folder import AttemptFolder, JobFolder
-from reseed.orchestration.workspace import (
-    CHECKPOINTS_TARGET,
-    CONFIG_TARGET,
-    SCRATCH_TARGET,
-    Launch,
-    Mount,
-    refuse_unsafe_output,
-    write_config,
-)
+from reseed.orchestration.workspace import refuse_unsafe_output
 from reseed.service.database.jobs import Lease, LeaseLost, heartbeat
+from reseed.service.worker.program import Finished, Program, ProgramFailed, job_of, last_line, plain, prepared
 from reseed.service.worker.worker import Worker, WorkerStops
 
 _LONGEST_REST_S = 1.0
-_MAX_LINE = 500
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Program:
-    """
-    One container to run.
-
-    Parameters
-    ----------
-    name
-        As people read it.
-    kind
-        What it does.
-    image
-        Its digest, sha256:…
-    step
-        The folder in which its attempts work.
-    result
-        The folder that its output becomes, at once and as a whole.
-    log
-        The file that what it printed is kept in.
-    outputs
-        What of the result is mounted where, writable.
-    resources
-        At most.
-    command
-        After the image's entry point; empty for the image's own.
-    inputs
-        Mounted, read-only.
-    config, settings, environment
-        Files in /opt/ml/input/config, hyperparameters.json, and variables. Without `has_config`, as
-        in inference, there is no such folder.
-    has_checkpoints
-        Whether it finds what an earlier attempt left in /opt/ml/checkpoints.
-    """
-
-    name: str
-    kind: JobKind
-    image: str
-    step: Path
-    result: Path
-    log: Path
-    outputs: tuple[OutputFolder, ...]
-    resources: Resources
-    command: str = ""
-    inputs: tuple[Mount, ...] = ()
-    config: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    has_config: bool = True
-    has_checkpoints: bool = False
-
-
-@dataclass(frozen=True)
-class Finished:
-    """When a program that has its result was started, how long it ran, and its last words on stderr."""
-
-    started: datetime
-    seconds: float
-    last_error_line: str = ""
-
-
-class ProgramFailed(UserError):
-    """
-    A submission's program ended without a result, by its own doing.
-
-    Parameters
-    ----------
-    reason
-        In words, with the last line of its standard error.
-    exit_code
-        When it exited.
-    finished
-        When it was started, how long it ran, and the last line of its standard error.
-    """
-
-    def __init__(self, reason: str, *, exit_code: int | None, finished: Finished) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.exit_code = exit_code
-        self.finished = finished
 
 
 def run_program(worker: Worker, lease: Lease, program: Program) -> Finished:
@@ -199,58 +105,10 @@ def _start(worker: Worker, lease: Lease, program: Program, *, number: int) -> At
         started=utc_now(),
         started_on_boot_clock=boot_instant(),
     )
-    launch = _launch(worker, lease, program, folder, number)
+    launch = prepared(program, number, gpus=worker.gpus, labels=worker.labels(str(lease.job_pk)))
     write_json_atomically(_record_path(folder), attempt)
     worker.programs.submit(launch)
     return attempt
-
-
-def _launch(worker: Worker, lease: Lease, program: Program, folder: JobFolder, number: int) -> Launch:
-    attempt = folder.attempt(number)
-    shutil.rmtree(attempt.path, ignore_errors=True)
-    for path in (attempt.scratch, attempt.output):
-        path.mkdir(parents=True)
-    job = Job(
-        key=document_digest([str(program.step), number]),
-        name=program.name,
-        kind=program.kind,
-        role=program.image,
-        command=program.command,
-        code=program.image.removeprefix("sha256:"),
-        settings=dict(program.settings),
-        environment=dict(program.environment),
-        config=dict(program.config),
-        outputs=program.outputs,
-        has_checkpoints=program.has_checkpoints,
-        resources=program.resources,
-    )
-    mounts = [*program.inputs]
-    if program.has_config:
-        attempt.config.mkdir()
-        write_config(job, attempt)
-        _add_channels(attempt, program.inputs)
-        mounts += [
-            Mount(attempt.config, CONFIG_TARGET),
-            Mount(attempt.scratch, SCRATCH_TARGET, writable=True),
-        ]
-    for made in program.outputs:
-        path = attempt.output / made.name
-        path.mkdir(exist_ok=True)
-        mounts.append(Mount(path, made.target, writable=True))
-    if program.has_checkpoints:
-        folder.checkpoints.mkdir(exist_ok=True)
-        mounts.append(Mount(folder.checkpoints, CHECKPOINTS_TARGET, writable=True))
-    mounts.sort(key=lambda mount: mount.target)
-    gpus = worker.gpus[: program.resources.gpus]
-    return Launch(job, number, attempt, tuple(mounts), gpus, worker.labels(str(lease.job_pk)))
-
-
-def _add_channels(attempt: AttemptFolder, inputs: tuple[Mount, ...]) -> None:
-    """inputdataconfig.json, for mounts that are no other job's output."""
-    prefix = "/opt/ml/input/data/"
-    channels = [mount.target.removeprefix(prefix) for mount in inputs if mount.target.startswith(prefix)]
-    document = {channel: {"TrainingInputMode": "File"} for channel in channels}
-    write_json_atomically(attempt.config / "inputdataconfig.json", document)
 
 
 def _watched(
@@ -314,25 +172,17 @@ def _refusal(
         try:
             _publish(folder.output, program.result)
         except UserError as error:
-            return _plain(str(error))
+            return plain(str(error))
         return None
     if cancelled == "interrupted":
         raise WorkerStops("the worker was told to stop")
     if status.out_of_memory:
         return f"killed: it used more memory than its limit of {program.resources.memory_gib:g} GiB"
-    job = _bare_job(program)
+    job = job_of(program)
     ending = ending_of(job, status, folder, log=errors, cancelled=cancelled)
     if ending.fault == "infrastructure":
         raise InfrastructureError(f"{program.name}: {ending.reason}")
-    return _plain(ending.reason or "failed")
-
-
-def _bare_job(program: Program) -> Job:
-    digest = document_digest([])
-    return Job(
-        key=digest, name=program.name, kind=program.kind, role=program.image, command=program.command,
-        code=digest, outputs=program.outputs, resources=program.resources,
-    )  # fmt: skip
+    return plain(ending.reason or "failed")
 
 
 def _publish(output: Path, result: Path) -> None:
@@ -358,14 +208,3 @@ def _close(worker: Worker, program: Program, attempt: Attempt) -> None:
 def _finished(attempt: Attempt, last_error_line: str = "") -> Finished:
     ended = attempt.ended or attempt.started
     return Finished(attempt.started, (ended - attempt.started).total_seconds(), last_error_line)
-
-
-def last_line(text: str) -> str:
-    """The last line that is not empty, as `_plain` has it."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return _plain(lines[-1]) if lines else ""
-
-
-def _plain(line: str) -> str:
-    """A line without what no page or database shows, cut to a length that fits."""
-    return "".join(each for each in line if each.isprintable()).strip()[:_MAX_LINE]

@@ -21,7 +21,8 @@ from reseed.service.database.models import Run, Submission
 from reseed.service.domain.states import RunState, SubmissionState
 from reseed.service.worker.at_hand import RunAtHand, begun, enqueue_for_run, phase_of_run
 from reseed.service.worker.images import load_image
-from reseed.service.worker.programs import Program, ProgramFailed, run_program
+from reseed.service.worker.program import Program, ProgramFailed
+from reseed.service.worker.programs import run_program
 from reseed.service.worker.worker import Worker
 
 _METHOD = "submission"
