@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reseed.cli.commands import loaded_command
+from reseed.cli import app
 from reseed.orchestration.packaging.archives import InvalidPackage
 from reseed.orchestration.packaging.untagged import untagged_stream
 from reseed.service.worker.models import unpack_model
@@ -131,7 +131,7 @@ def test_the_last_line_is_fit_to_be_shown(printed: str, line: str):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--kind", "dance"], "must be one of start, train"),
+        (["--kind", "dance"], "must be one of check_image, check_model, start, train"),
         (["--gpus", "all"], "must be numbers with commas, got 'all'"),
     ],
 )
@@ -140,7 +140,7 @@ def test_arguments_of_the_command_are_checked(tmp_path: Path, arguments: list[st
     Before anything is opened.
     """
     variables = environment(tmp_path, f"sqlite:///{tmp_path}/x.sqlite3", COLUMNS="200")
-    result = CliRunner().invoke(loaded_command("worker"), arguments, env=variables)
+    result = CliRunner().invoke(app, ["worker", *arguments], env=variables)
     assert result.exit_code == 2
     assert complaint in result.output
     assert not (tmp_path / "x.sqlite3").exists()

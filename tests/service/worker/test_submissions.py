@@ -8,7 +8,6 @@ import sys
 import tarfile
 import threading
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import docker
@@ -114,11 +113,9 @@ class TestGood:
         }
         assert len(weights) == 2
 
-    def test_an_image_that_the_engine_does_not_have(
-        self, engine: docker.DockerClient, challenge: Hosted, tmp_path: Path
-    ):
+    def test_an_image_that_was_uploaded(self, engine: docker.DockerClient, challenge: Hosted, tmp_path: Path):
         """
-        It is loaded from the stored tarball by its digest, and under no name that its maker chose.
+        It is checked, loaded by its digest, and under no name that its maker chose; then it is run.
         """
         digest = build_test_image("stored")
         stolen = "reseed-test-worker:somebody-elses"
@@ -126,14 +123,15 @@ class TestGood:
         engine.images.remove("reseed-test-worker:stored")
         saved = tmp_path / "saved.tar"
         with saved.open("wb") as stream:
-            for block in engine.images.get(stolen).save(named=True):
+            for block in engine.images.get(stolen).save(named=stolen):
                 stream.write(block)
         engine.images.remove(stolen)
-        pk = challenge.submit(challenge.phase(), digest)
-        stored = challenge.here.folder.image(challenge.submission(pk).algorithm_image_pk)
-        stored.parent.mkdir(parents=True)
-        saved.rename(stored)
+        pk = challenge.submit(challenge.phase(), None, state=ArchiveState.RECEIVED, sha256=None)
+        challenge.upload(challenge.submission(pk).algorithm_image_pk, saved)
+        (job,) = challenge.jobs("start")
 
+        challenge.work()
+        challenge.make_due(job)
         challenge.work()
 
         submission = challenge.submission(pk)
@@ -237,9 +235,8 @@ class TestReasons:
 
         for _ in range(3):
             challenge.work()
-            with challenge.database.write() as session:
-                for job in session.scalars(select(Job).where(Job.state == JobState.QUEUED)):
-                    job.available_at = challenge.database.now(session) - timedelta(seconds=1)
+            for job in challenge.jobs("try"):
+                challenge.make_due(job)
 
         submission = challenge.submission(pk)
         assert submission.state is SubmissionState.FAILED

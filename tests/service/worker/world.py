@@ -7,18 +7,32 @@ import json
 import random
 import subprocess
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
+
+from reseed.contracts.digests import file_digest
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.sockets import Socket, SocketValue
 from reseed.service.database.engine import Database
 from reseed.service.database.jobs import enqueue
-from reseed.service.database.models import AlgorithmModel, Challenge, Job, Phase, Run, Submission, User
+from reseed.service.database.models import (
+    AlgorithmImage,
+    AlgorithmModel,
+    Challenge,
+    Job,
+    Phase,
+    Run,
+    Submission,
+    Upload,
+    User,
+)
 from reseed.service.database.transitions import enter
 from reseed.service.domain.roles import SubmissionKind
-from reseed.service.domain.states import ArchiveState
+from reseed.service.domain.states import ArchiveState, UploadState
 from reseed.service.installation import Installation, installation
 from reseed.service.settings import settings_from
 from reseed.service.worker.loop import run_worker
@@ -120,7 +134,7 @@ class Hosted:
                 },
             )
 
-    def submit(self, phase: Phase, digest: str, *, models: int | list[Path] = 1, **image: Any) -> UUID:
+    def submit(self, phase: Phase, digest: str | None, *, models: int | list[Path] = 1, **image: Any) -> UUID:
         """A submission of a checked image: retrained, or with as many runs as it has models."""
         self._n_algorithms += 1
         with self.database.write() as session:
@@ -151,6 +165,33 @@ class Hosted:
                 stored.write_bytes(tarball.read_bytes())
             enqueue(session, Job(kind="start", submission_pk=submission.pk))
             return submission.pk
+
+    def upload(self, image_pk: UUID, tarball: Path) -> None:
+        """The bytes of an image, as an upload that is finished leaves them, and the job that checks them."""
+        with self.database.write() as session:
+            upload = Upload(
+                creator_pk=self.user.pk,
+                filename=tarball.name,
+                size_bytes=tarball.stat().st_size,
+                sha256=file_digest(tarball),
+                state=UploadState.USED,
+            )
+            enter(session, upload)
+            session.get_one(AlgorithmImage, image_pk).upload_pk = upload.pk
+            enqueue(session, Job(kind="check_image", algorithm_image_pk=image_pk))
+        stored = self.here.folder.upload(upload.pk)
+        stored.parent.mkdir(parents=True)
+        tarball.rename(stored)
+
+    def jobs(self, kind: str) -> list[Job]:
+        """The jobs of a kind."""
+        with self.database.read() as session:
+            return list(session.scalars(select(Job).where(Job.kind == kind)))
+
+    def make_due(self, job: Job) -> None:
+        """Let a job that waits be due now."""
+        with self.database.write() as session:
+            session.get_one(Job, job.pk).available_at = self.database.now(session) - timedelta(seconds=1)
 
     def work(self, **changes: Any) -> Worker:
         """Let a worker do everything that is due."""

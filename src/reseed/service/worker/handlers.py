@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from reseed.service.database.jobs import Lease
+from reseed.service.worker.checking import CHECK_IMAGE, CHECK_MODEL, check_image, check_model
 from reseed.service.worker.evaluating import evaluate
 from reseed.service.worker.predicting import predict, try_first_case
 from reseed.service.worker.starting import start
@@ -26,6 +27,8 @@ LeaseLost, WorkerStops
 """
 
 HANDLERS: Mapping[str, Handler] = {
+    CHECK_IMAGE: check_image,
+    CHECK_MODEL: check_model,
     "start": start,
     "train": train,
     "try": try_first_case,
