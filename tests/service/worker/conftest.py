@@ -11,6 +11,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from reseed.service.database.engine import Database
 from tests.engine import REPOSITORY, build_image, connected_engine
 from tests.service.worker.world import Hosted, hosted
 
@@ -31,15 +32,29 @@ def evaluation_image(engine: docker.DockerClient) -> str:
 
 
 @pytest.fixture
-def challenge(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Hosted]:
-    """A challenge of its own, whose folders a container's user can reach."""
+def folder() -> Iterator[Path]:
+    """A folder that a container's user can reach."""
+    before = os.umask(0o022)
     root = Path(tempfile.mkdtemp(prefix="reseed-service-"))
     root.chmod(0o755)
     (root / "data").mkdir()
-    shutil.copy(migrated_sqlite, root / "data" / "reseed.sqlite3")
-    made = hosted(root, f"sqlite:///{root}/data/reseed.sqlite3")
-    before = os.umask(0o022)
-    yield made
+    yield root
     os.umask(before)
-    made.database.close()
     shutil.rmtree(root)
+
+
+@pytest.fixture
+def challenge(migrated_sqlite: Path, folder: Path) -> Iterator[Hosted]:
+    """A challenge of its own, on SQLite."""
+    shutil.copy(migrated_sqlite, folder / "data" / "reseed.sqlite3")
+    made = hosted(folder, f"sqlite:///{folder}/data/reseed.sqlite3")
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def challenge_on_each(database: Database, folder: Path) -> Iterator[Hosted]:
+    """A challenge of its own, on SQLite and on PostgreSQL."""
+    made = hosted(folder, database.url.render_as_string(hide_password=False))
+    yield made
+    made.database.close()

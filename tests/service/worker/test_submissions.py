@@ -22,7 +22,7 @@ from reseed.service.domain.roles import SubmissionKind
 from reseed.service.domain.states import ArchiveState, CaseState, JobState, RunState, SubmissionState
 from reseed.service.worker.loop import run_worker
 from reseed.service.worker.worker import INSTALLATION_LABEL, Worker
-from tests.service.worker.world import CASES, Hosted, build_test_image, environment
+from tests.service.worker.world import CASES, Hosted, build_test_image, environment, image_tag
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
 
@@ -139,6 +139,20 @@ class TestGood:
         (tag,) = engine.images.get(digest).tags
         assert tag == f"reseed-submitted:{digest.removeprefix('sha256:')}"
         engine.images.remove(tag)
+
+
+def test_a_user_by_name(challenge: Hosted):
+    """
+    An image whose USER is a name can write where it must; the phase has its own evaluation container.
+    """
+    build_test_image("evaluation")
+    phase = challenge.phase(evaluation_image=image_tag("evaluation"))
+    pk = challenge.submit(phase, build_test_image("named", account="games"))
+
+    challenge.work()
+
+    submission = challenge.submission(pk)
+    assert submission.state is SubmissionState.EVALUATED, submission.reason
 
 
 class TestReasons:

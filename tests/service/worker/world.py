@@ -53,12 +53,12 @@ def image_tag(behaviour: str) -> str:
     return f"reseed-test-worker:{behaviour}"
 
 
-def build_test_image(behaviour: str) -> str:
-    """Build the small algorithm with a behaviour; its digest."""
+def build_test_image(behaviour: str, *, account: str = "10001:10001") -> str:
+    """Build the small algorithm with a behaviour, for a user; its digest."""
     built = subprocess.run(
         [
             "docker", "build", "--quiet", "--tag", image_tag(behaviour),
-            "--build-arg", f"BEHAVIOUR={behaviour}", str(HERE / "image"),
+            "--build-arg", f"BEHAVIOUR={behaviour}", "--build-arg", f"ACCOUNT={account}", str(HERE / "image"),
         ],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
