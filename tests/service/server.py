@@ -60,13 +60,14 @@ class Server:
             "RESEED_REQUESTS_PER_MINUTE": "1000000",
             **self.variables,
         }
-        command = [sys.executable, "-m", "uvicorn", "--factory", "reseed.service.asgi:application"]
+        command = [sys.executable, "-m", "reseed", "serve", "--workers", "2"]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--port", str(self.port), "--no-access-log"],
+                [*command, "--bind", f"127.0.0.1:{self.port}"],
                 env=environment,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + _DEADLINE_S
         while True:
@@ -79,14 +80,16 @@ class Server:
                 time.sleep(0.05)
 
     def kill(self) -> None:
-        """SIGKILL: nothing is said, nothing is put away."""
+        """SIGKILL to all of its processes: nothing is said, nothing is put away."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def resident_bytes(self) -> int:
+        """Of all of its processes."""
         assert self.process is not None
-        return int(psutil.Process(self.process.pid).memory_info().rss)
+        here = psutil.Process(self.process.pid)
+        return sum(int(each.memory_info().rss) for each in [here, *here.children(recursive=True)])
 
 
 def free_port() -> int:

@@ -8,11 +8,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from tusclient.client import TusClient
 from tusclient.uploader.uploader import Uploader
@@ -47,7 +47,7 @@ def stored(server: Server, url: str | None) -> bytes:
 
 def content_of(size: int) -> bytes:
     """Bytes that are nowhere the same, so that a shifted part cannot pass."""
-    return b"".join(hashlib.sha256(number.to_bytes(8)).digest() for number in range(size // 32))
+    return np.arange(size // 8, dtype=np.uint64).tobytes()
 
 
 def test_tuspy(server: Server):
@@ -73,7 +73,7 @@ def test_goes_on_after_sigkill(server: Server):
 
     What was confirmed before is still there, and the file is whole at the end.
     """
-    content = content_of(64 * MIB)
+    content = content_of(40 * MIB)
     upload = uploader(server, content, chunk_size=len(content))
     url = upload.create_url()
     path = server.folder / "uploads" / document(server, url)["pk"]
@@ -86,13 +86,13 @@ def test_goes_on_after_sigkill(server: Server):
             "Upload-Offset: 0",
             f"Content-Length: {len(content)}",
         ]
-        connection.sendall("\r\n".join([*head, "", ""]).encode() + content[: 40 * MIB])
-        _wait(lambda: path.exists() and path.stat().st_size >= 36 * MIB)
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + content[: 24 * MIB])
+        _wait(lambda: path.exists() and path.stat().st_size >= 20 * MIB)
         server.kill()
     server.start()
 
     confirmed = uploader(server, content, url=url).offset
-    assert 32 * MIB <= confirmed <= 40 * MIB
+    assert 16 * MIB <= confirmed <= 24 * MIB
     uploader(server, content, url=url, chunk_size=8 * MIB).upload()
     assert document(server, url)["sha256"] == hashlib.sha256(content).hexdigest()
     assert stored(server, url) == content
@@ -100,7 +100,7 @@ def test_goes_on_after_sigkill(server: Server):
 
 def test_killed_between_many_parts(server: Server):
     """
-    A client that tries again by itself gets through two kills, at any instant.
+    A client that tries again by itself gets through a kill, at any instant.
     """
     content = content_of(8 * MIB)
     upload = uploader(server, content, chunk_size=256 * 1024, retries=200, retry_delay=0.1)
@@ -108,14 +108,13 @@ def test_killed_between_many_parts(server: Server):
     upload.offset = 0
     stopped = threading.Event()
 
-    def kill_twice() -> None:
-        for part in (2, 5):
-            _wait(partial(_is_past, upload, part * MIB))
-            server.kill()
-            server.start()
+    def kill_once() -> None:
+        _wait(lambda: upload.offset >= 3 * MIB)
+        server.kill()
+        server.start()
         stopped.set()
 
-    killer = threading.Thread(target=kill_twice)
+    killer = threading.Thread(target=kill_once)
     killer.start()
     upload.upload()
     killer.join()
@@ -178,10 +177,6 @@ def test_memory_is_constant(server: Server):
     assert answer.status_code == 204
     assert document(server, url)["offset"] == size
     assert max(highest, server.resident_bytes()) - before < 30 * MIB
-
-
-def _is_past(upload: Uploader, offset: int) -> bool:
-    return upload.offset >= offset
 
 
 def _wait(is_so: Callable[[], bool], timeout_s: float = 60) -> None:

@@ -70,6 +70,7 @@ class ArchiveShape(BaseModel):
     reason: str = Field(description="Why it is where it is; the rule that it broke.")
     sha256: str | None = Field(description="Of the tarball.")
     size_bytes: int | None
+    upload: UUID | None = Field(description="That it was made of.")
 
 
 class AlgorithmImageShape(ArchiveShape):
@@ -111,6 +112,7 @@ def _archive(row: AlgorithmImage | AlgorithmModel, api_url: str) -> dict[str, ob
         "reason": row.reason,
         "sha256": row.sha256,
         "size_bytes": row.size_bytes,
+        "upload": row.upload_pk,
     }
 
 

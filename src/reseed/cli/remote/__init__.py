@@ -1,0 +1,1 @@
+"""A service of Reseed as its participants' commands reach it: by HTTP, with a token."""
