@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -319,6 +319,7 @@ class TestLimits:
         assert window_refusal(end, start, end) == "the phase closed at 2026-02-01 00:00 UTC"
         assert window_refusal(end, None, None) is None
 
+    @settings(deadline=None)
     @given(n=st.integers(0, 20), per_day=st.integers(0, 10), earlier=st.integers(0, 20))
     def test_count(self, n: int, per_day: int, earlier: int):
         """
@@ -338,3 +339,21 @@ class TestLimits:
         assert runs_of(SubmissionKind.TRAINING, n_runs=5, n_models=0) == 5
         with pytest.raises(ValueError, match="at most 5 models"):
             runs_of(SubmissionKind.INFERENCE, n_runs=5, n_models=6)
+
+
+def test_on_each_database(world_of_each_kind: World):
+    """
+    From an upload to a submission, on SQLite and on PostgreSQL.
+    """
+    world = world_of_each_kind
+    here = world.installation
+    change_phase(world)
+    with world.client("participant") as client:
+        image = made(client, "images", image_bytes())
+        model = made(client, "models", model_bytes())
+        assert Checks(here.settings, here.database, here.folder).do_all() == 2
+        assert client.get("/api/v1/uploads/", params={"sha256": "a" * 64}).json()["count"] == 0
+        answer = submitted(world, client, algorithm_image=image["pk"], algorithm_models=[model["pk"]])
+        assert answer.status_code == 201, answer.text
+        assert client.get("/api/v1/uploads/", params={"status": "used"}).json()["count"] == 2
+    assert expire_uploads(here.database, here.folder) == 0

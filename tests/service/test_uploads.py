@@ -378,7 +378,7 @@ _TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 
 class TestHeaders:
-    @settings(max_examples=50)
+    @settings(max_examples=50, deadline=None)
     @given(st.dictionaries(st.sampled_from(["filename", "sha256", "x"]), _TEXT))
     def test_metadata_round_trip(self, metadata: dict[str, str]):
         """
@@ -386,7 +386,7 @@ class TestHeaders:
         """
         assert metadata_of(metadata_header(metadata)) == metadata
 
-    @settings(max_examples=50)
+    @settings(max_examples=50, deadline=None)
     @given(st.text(max_size=60))
     def test_anything_is_read_or_refused(self, text: str):
         """
