@@ -107,6 +107,7 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "GET /challenges/{slug}/phases/{phase}/": (ALL, None),
     "GET /challenges/{slug}/phases/{phase}/leaderboard/": ("404 404 404 404 200 404 200", None),
     "GET /challenges/{slug}/phases/{phase}/submit/": (PAGE_OF_USERS, None),
+    "POST /challenges/{slug}/phases/{phase}/submit/": ("303 403 422 422 422 403 422", None),
     "GET /challenges/{slug}/phases/{phase}/organise/": ("303 403 403 403 200 403 200", None),
     "POST /challenges/{slug}/phases/{phase}/organise/": ("303 403 403 403 303 403 303", None),
     "POST /challenges/{slug}/phases/{phase}/organise/participants/{membership}/": (

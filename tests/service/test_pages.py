@@ -282,6 +282,24 @@ class TestSubmission:
         assert "refresh" not in answer.text
         assert "progress.js" not in answer.text
 
+    def test_an_image_that_is_here_is_handed_in_by_a_form(self, world: World):
+        """With its model; the page of the new submission follows."""
+        change_phase(world, submissions_per_day=5)
+        with browser(world, "participant") as client:
+            path = f"{PHASE}submit/"
+            assert world.names["image"] in client.get(path).text
+            fields = {
+                **csrf_of(client, path),
+                "algorithm_image": world.names["image"],
+                "algorithm_models": world.names["model"],
+                "comment": "the second try",
+            }
+            text = client.post(path, data=fields).text
+            assert "It waits for a worker to look at it" in text
+            assert "the second try" in text
+            refused = client.post(path, data={**fields, "algorithm_image": "x"})
+        assert refused.status_code == 422
+
     def test_results_are_linked_after_the_release_only(self, world: World):
         """Before, the page says that they are there."""
         path = f"/submissions/{world.names['submission']}/"

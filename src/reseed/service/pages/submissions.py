@@ -11,14 +11,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from reseed.service.api import submissions as api
+from reseed.service.api import submitting
 from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.api.found import found_phase
 from reseed.service.api.leaderboard import is_released
 from reseed.service.api.submissions import found_submission
+from reseed.service.api.submitting import NewSubmission
 from reseed.service.api.text import SlugInPath
 from reseed.service.database.models import (
     Algorithm,
     AlgorithmImage,
+    AlgorithmModel,
     Evaluation,
     Phase,
     Run,
@@ -27,11 +30,11 @@ from reseed.service.database.models import (
 )
 from reseed.service.domain.permissions import Action
 from reseed.service.domain.states import ArchiveState, CaseState, SubmissionState
-from reseed.service.pages.forms import FormHere, see
+from reseed.service.pages.forms import FormHere, checked, field, see
 from reseed.service.pages.home import is_open
 from reseed.service.pages.places import phase_crumbs
 from reseed.service.pages.rendering import page
-from reseed.service.security.authorisation import Asker, logged_in, may, owners_of
+from reseed.service.security.authorisation import Asker, logged_in, may, owners_of, require
 
 router = APIRouter()
 
@@ -94,6 +97,13 @@ def submit(
             .order_by(AlgorithmImage.created.desc())
             .limit(50)
         ).all()
+        models = session.scalars(
+            select(AlgorithmModel)
+            .join(Algorithm, Algorithm.pk == AlgorithmModel.algorithm_pk)
+            .where(Algorithm.owner_pk == user.pk, AlgorithmModel.state == ArchiveState.READY)
+            .order_by(AlgorithmModel.created)
+            .limit(200)
+        ).all()
         return page(
             request,
             "submit.html",
@@ -101,9 +111,32 @@ def submit(
             crumbs=phase_crumbs(found),
             phase=found,
             images=images,
+            models=models,
             is_open=is_open(found),
             may_submit=may(session, asker, Action.CREATE_SUBMISSION, challenge_pk=found.challenge_pk),
         )
+
+
+@router.post("/challenges/{slug}/phases/{phase}/submit/")
+def hand_in(
+    slug: SlugInPath, phase: SlugInPath, installation: InstallationHere, asker: AskerHere, form: FormHere
+) -> Response:
+    """Hand in an image that is here already, with its models."""
+    with installation.database.read() as session:
+        found = found_phase(session, asker, slug, phase)
+        require(session, asker, Action.CREATE_SUBMISSION, challenge_pk=found.challenge_pk)
+    wanted = checked(
+        NewSubmission,
+        {
+            "phase": found.pk,
+            "algorithm_image": field(form, "algorithm_image"),
+            "algorithm_models": [str(each) for each in form.getlist("algorithm_models")],
+            "comment": field(form, "comment"),
+            "publication_url": field(form, "publication_url"),
+        },
+    )
+    made = submitting.create(wanted, installation, asker)
+    return see(f"/submissions/{made.pk}/")
 
 
 @router.get("/submissions/{pk}/")
