@@ -80,7 +80,9 @@ class _Board:
 
     def __eq__(self, other: object) -> bool:
         # the same evaluations; other names of teams are another board
-        return isinstance(other, _Board) and (self.whole.digest, self.whole.entrants) == (
+        if not isinstance(other, _Board):
+            return False
+        return self.whole is other.whole or (self.whole.digest, self.whole.entrants) == (
             other.whole.digest,
             other.whole.entrants,
         )
