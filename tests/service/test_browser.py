@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright import sync_api
 from sqlalchemy import select
 
 from reseed.service.database.columns import now_utc
@@ -31,11 +34,10 @@ from tests.service.boards import metrics_of
 from tests.service.rows import add_image, add_submission, add_user
 from tests.service.world import World
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
-
 PASSWORD = "correct horse battery"
 PHASE = "/challenges/nodules/phases/final/"
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 DEVICES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
@@ -104,7 +106,7 @@ def chromium() -> Iterator[sync_api.Browser]:
 
 @contextmanager
 def window(
-    chromium: sync_api.Browser, device: str, scheme: str, *, bypass_csp: bool = False, **settings: object
+    chromium: sync_api.Browser, device: str, scheme: Scheme, *, bypass_csp: bool = False, **settings: Any
 ) -> Iterator[sync_api.Page]:
     width, height = DEVICES[device]
     context = chromium.new_context(
@@ -151,7 +153,7 @@ def test_everybody_can_use_every_page(
         log_in(page, address, "participant")
         for name, path in paths.items():
             page.goto(address + path)
-            for scheme in ("light", "dark"):
+            for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)
                 page.screenshot(path=folder / f"{name}-{device}-{scheme}.png", full_page=True)
                 # the same elements stand in other places on a phone, in the same colours
@@ -166,7 +168,7 @@ def test_everybody_can_use_every_page(
 
 
 def _check(page: sync_api.Page, what: str) -> None:
-    found = axe.Axe().run(page).response["violations"]
+    found = Axe().run(page).response["violations"]
     serious = [each["id"] for each in found if each["impact"] in {"serious", "critical"}]
     assert serious == [], what
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), what

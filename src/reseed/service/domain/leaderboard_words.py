@@ -43,10 +43,8 @@ def first_place_sentence(
     if len(tied) <= 1:
         return f"{first} is first of {n_ranked}, {condition}: every other is told apart from it."
     if len(tied) == n_ranked:
-        return (
-            f"None of the {n_ranked} can be excluded from first place, {condition}; "
-            f"{first} has the best score."
-        )
+        none = "Neither" if n_ranked == 2 else f"None of the {n_ranked}"
+        return f"{none} can be excluded from first place, {condition}; {first} has the best score."
     others = [name for name in tied if name != first]
     named = _list(others) if len(others) < _NAMED_UP_TO else f"{len(others)} others"
     return f"{first} has the best score; {named} cannot be excluded from first place, {condition}."
