@@ -46,6 +46,7 @@ class StudyProgress:
         }
         self._started_at = self._told_at = time.monotonic()
         self._drawn_at = -_BAR_INTERVAL_S
+        self._told = ""
         self._bars = _bars(console) if console.is_terminal else None
         self._bar: TaskID | None = None
 
@@ -94,7 +95,7 @@ class StudyProgress:
         self._say(line, style="yellow")
 
     def tick(self) -> None:
-        """Refresh the bar, or say a line now and then."""
+        """Refresh the bar, or say a line now and then when it is another one."""
         if self._bars is not None and self._bar is not None:
             if time.monotonic() - self._drawn_at < _BAR_INTERVAL_S:
                 return
@@ -102,7 +103,10 @@ class StudyProgress:
             self._bars.update(self._bar, description=self._at_work(), left=self._time_left())
         elif time.monotonic() - self._told_at > _PLAIN_INTERVAL_S:
             self._told_at = time.monotonic()
-            self._say(f"{self._counts()}   {self._time_left()}")
+            line = f"{self._counts()}   {self._time_left()}"
+            if line != self._told:
+                self._told = line
+                self._say(line)
 
     def close(self) -> None:
         """Stop drawing, and say what was done."""
