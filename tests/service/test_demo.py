@@ -93,9 +93,10 @@ def test_the_command_makes_it_and_says_where(study: Path, tmp_path: Path, monkey
     assert "/challenges/demo-small-study/phases/results/leaderboard/" in result.output
 
 
-def test_the_leaderboard_on_the_terminal(address: str, monkeypatch: pytest.MonkeyPatch):
+def test_the_leaderboard_on_the_terminal(address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Ranks, scores, intervals and the sentences, from a real server."""
     monkeypatch.delenv("RESEED_TOKEN", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     phase = f"{address}/challenges/demo/phases/results/"
 
     result = CliRunner().invoke(app, ["leaderboard", phase])

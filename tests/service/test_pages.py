@@ -372,7 +372,7 @@ class TestPeople:
             assert session.get_one(Membership, pk).role is Role.PARTICIPANT
         with browser(world, "newcomer") as client:
             assert "You are a participant" in client.get("/challenges/nodules/").text
-            assert "reseed submit http://testserver/challenges/nodules/phases/final/" in (
+            assert "reseed submit nodules/final image.tar.gz --algorithm" in (
                 client.get(f"{PHASE}submit/").text
             )
 

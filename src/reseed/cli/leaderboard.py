@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
+from reseed.cli.remote.logins import login_for
 from reseed.contracts.errors import InfrastructureError, UserError
-
-_TOKEN = "RESEED_TOKEN"  # noqa: S105  (the name of the variable)
 
 
 def leaderboard(
@@ -34,7 +32,7 @@ def leaderboard(
     """
     Show the leaderboard of a phase: rank intervals, scores, and who cannot be told apart.
 
-    The variable RESEED_TOKEN holds a token with the scope read, where the leaderboard is not public.
+    Where it is not public, `reseed login` keeps the token, or the variable RESEED_TOKEN holds it.
 
     For instance:
 
@@ -78,7 +76,7 @@ def fetched_leaderboard(url: str, metric: str | None) -> dict[str, Any]:
     import httpx  # noqa: PLC0415  (so that --help does not wait)
 
     address = api_address(url)
-    token = os.environ.get(_TOKEN, "")
+    token = _token_for(address)
     try:
         answer = httpx.get(
             address,
@@ -99,6 +97,14 @@ def fetched_leaderboard(url: str, metric: str | None) -> dict[str, Any]:
     if answer.status_code != 200:
         raise UserError(f"{url}: {document.get('detail', answer.status_code)}")
     return document
+
+
+def _token_for(address: str) -> str:
+    """The token for this service and no other; none where nobody has logged in: it may be public."""
+    try:
+        return login_for(address).token
+    except UserError:
+        return ""
 
 
 def leaderboard_lines(document: dict[str, Any], scope: str | None) -> list[str]:
