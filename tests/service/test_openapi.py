@@ -14,6 +14,9 @@ from schemathesis.specs.openapi.checks import content_type_conformance
 from reseed.service.database.engine import Database
 from tests.service.world import World, empty_world
 
+# The body of an upload: any bytes.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 
 def _operations() -> list[str]:
     """METHOD path of each; the database of this application is never opened."""

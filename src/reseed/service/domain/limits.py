@@ -47,7 +47,11 @@ def count_refusal(
         )
     if n_last_day >= per_day:
         words = f"the phase takes {per_day} submissions in 24 hours, you have made {n_last_day}"
-        return words if again_at is None or per_day == 0 else f"{words}; the next at {again_at:%H:%M} UTC"
+        return (
+            words
+            if again_at is None or per_day == 0
+            else f"{words}; the next at {again_at:%Y-%m-%d %H:%M} UTC"
+        )
     return None
 
 
