@@ -42,7 +42,8 @@ class PrivateEngine:
         with (self.folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(
                 [
-                    "dockerd", "--host", self.host, "--data-root", self.folder / "data",
+                    # a network of its own: without a bridge it would remove that of the machine's engine
+                    "unshare", "--net", "dockerd", "--host", self.host, "--data-root", self.folder / "data",
                     "--exec-root", self.folder / "exec", "--pidfile", self.folder / "docker.pid",
                     "--bridge", "none", "--iptables=false", "--ip6tables=false",
                 ],
