@@ -6,7 +6,7 @@ import pytest
 
 from reseed.contracts.seeds import SeedStream
 from reseed.contracts.study import Study
-from reseed.orchestration.seeds import job_seeds
+from reseed.orchestration.seeds import job_seeds, method_seeds
 
 RECORDED = {
     "weights": 2899853291,
@@ -77,3 +77,25 @@ def test_runs_of_one_level_share_its_seed():
     assert len({each.order for each in seeds}) == 2
     assert len({(each.augmentation, each.dropout, each.split) for each in seeds}) == 1
     assert job_seeds(study, method="b", run=0, member=0).weights != seeds[0].weights
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"entropy": 2**128 - 1, "members": 5},
+        {"vary": ["order"]},
+        {"vary": ["split", "nondeterminism"]},
+        {"runs": 6, "design": {"kind": "crossed", "levels": {"weights": 2, "split": 3}}},
+    ],
+)
+def test_all_at_a_time_as_one_by_one(changes: dict[str, object]):
+    """A plan's seeds are those of the record of each job."""
+    study = _study(**changes)
+
+    for method in "ab":
+        expected = [
+            [job_seeds(study, method=method, run=run, member=member) for member in range(study.members)]
+            for run in range(study.n_runs(method))
+        ]
+        assert method_seeds(study, method=method) == expected

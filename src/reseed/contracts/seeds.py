@@ -64,7 +64,7 @@ class Seeds(Contract):
 
     def environment(self) -> dict[str, str]:
         """The variables that hand the seeds to a container, `RESEED_SEED_WEIGHTS` and so on."""
-        return {_VARIABLES[stream]: str(seed) for stream, seed in self}
+        return {variable: str(getattr(self, stream)) for stream, variable in _VARIABLES.items()}
 
 
 _VARIABLES = {stream.value: seed_variable(stream) for stream in SeedStream}

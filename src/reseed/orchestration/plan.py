@@ -21,15 +21,15 @@ from reseed.contracts.digests import canonical_json, document_digest
 from reseed.contracts.job import InputFolder, Job, JobKind, OutputFolder
 from reseed.contracts.manifest import (
     AlgorithmManifest,
-    ResourceChanges,
     Resources,
     SettingValue,
     Stage,
     setting_text,
 )
+from reseed.contracts.seeds import Seeds
 from reseed.contracts.study import Study
 from reseed.contracts.task import Task
-from reseed.orchestration.seeds import job_seeds
+from reseed.orchestration.seeds import method_seeds
 
 EVALUATION = "evaluation"
 COMPARISON = "comparison"
@@ -89,8 +89,9 @@ class PlanInputs:
     def resources(self, method: str, stage: Stage) -> Resources:
         """What a job needs at most: as the manifest says, but for what the study says."""
         manifest = self.manifest(method) if stage == "inference" else self.training_manifest(method)
-        changes = self.study.methods[method].resources.get(stage, ResourceChanges())
-        return changes.applied_to(getattr(manifest, stage))
+        declared: Resources = getattr(manifest, stage)
+        changes = self.study.methods[method].resources.get(stage)
+        return declared if changes is None else changes.applied_to(declared)
 
 
 @dataclass(frozen=True)
@@ -175,12 +176,18 @@ def _study_plan(inputs: PlanInputs) -> Plan:
         settings = _settings_by_stage(inputs, method)
         preprocess = _preprocess_job(inputs, method, settings["preprocess"])
         jobs.setdefault(preprocess.key, preprocess)
-        for run in range(inputs.study.n_runs(method)):
+        for run, seeds_by_member in enumerate(method_seeds(inputs.study, method=method)):
             members = [
                 _train_job(
-                    inputs, settings["train"], method=method, run=run, member=member, preprocess=preprocess
+                    inputs,
+                    settings["train"],
+                    method=method,
+                    run=run,
+                    member=member,
+                    seeds=seeds,
+                    preprocess=preprocess,
                 )
-                for member in range(inputs.study.members)
+                for member, seeds in enumerate(seeds_by_member)
             ]
             predict = _predict_job(inputs, settings["inference"], method=method, run=run, members=members)
             score = _score_job(inputs, task, method=method, run=run, predict=predict)
@@ -210,12 +217,18 @@ def _preprocess_job(inputs: PlanInputs, method: str, settings: dict[str, str]) -
 
 
 def _train_job(
-    inputs: PlanInputs, settings: dict[str, str], *, run: int, member: int, preprocess: Job, method: str
+    inputs: PlanInputs,
+    settings: dict[str, str],
+    *,
+    method: str,
+    run: int,
+    member: int,
+    seeds: Seeds,
+    preprocess: Job,
 ) -> Job:
     manifest = inputs.training_manifest(method)
     weights = inputs.initial_weights.get(method)
     given = () if weights is None else (InputFolder(target=INITIAL_WEIGHTS_TARGET, file=weights.sha256),)
-    seeds = job_seeds(inputs.study, method=method, run=run, member=member)
     repetition = inputs.study.repetition(run)
     return _keyed(
         name=f"train/{method}/run-{run}/member-{member}",

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+from numpy.typing import NDArray
+
 _MASK = 0xFFFFFFFF
 _INIT_A, _MULT_A = 0x43B0D7E5, 0x931E8875
 _INIT_B, _MULT_B = 0x8B51F9DD, 0x58F38DED
@@ -40,6 +43,38 @@ def first_word(entropy: int, spawn_key: tuple[int, ...]) -> int:
     value = pool ^ _INIT_B
     value = value * ((_INIT_B * _MULT_B) & _MASK) & _MASK
     return value ^ (value >> 16)
+
+
+def first_words(
+    entropy: int, beginning: tuple[int, ...], last: tuple[NDArray[np.uint64], NDArray[np.uint64]]
+) -> NDArray[np.uint64]:
+    """
+    `first_word` of many spawn keys at a time.
+
+    Parameters
+    ----------
+    entropy
+        As `first_word` has it.
+    beginning
+        What all of the keys begin with.
+    last
+        Their last two words, each below 2**32, in arrays that can be broadcast together.
+    """
+    start, constant = _mixed(entropy, beginning)
+    pool: NDArray[np.uint64] = np.full(1, start, dtype=np.uint64)
+    mask, half = np.uint64(_MASK), np.uint64(16)
+    for words in last:
+        value = words ^ np.uint64(constant)
+        constant = constant * _MULT_A & _MASK
+        value = value * np.uint64(constant) & mask
+        # products wrap around at 2**64, which leaves their last 32 bits as they are
+        mixed = np.uint64(_MIX_LEFT) * pool - np.uint64(_MIX_RIGHT) * (value ^ (value >> half))
+        pool = mixed.astype(np.uint64) & mask
+        pool = pool ^ (pool >> half)
+        constant = constant * _MULT_A_CUBED & _MASK
+    value = pool ^ np.uint64(_INIT_B)
+    value = value * np.uint64((_INIT_B * _MULT_B) & _MASK) & mask
+    return np.asarray(value ^ (value >> half))
 
 
 @functools.lru_cache(maxsize=4096)
