@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,7 +29,7 @@ from reseed.orchestration.progress import StudyProgress
 from reseed.orchestration.project import Algorithm, Project
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.orchestration.slurm.cluster import SlurmCluster, cluster_settings
-from reseed.orchestration.state import job_record
+from reseed.orchestration.state import job_state
 from reseed.orchestration.study_file import StudyContext, read_study
 from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.study_run import StudyRun, process_executor
@@ -254,13 +255,13 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
 
 def plan_lines(planned: Plan, folder: StudyFolder) -> list[str]:
     """The plan as text: a line of counts, then a line per job with its key, its state and its needs."""
-    states = {job.key: job_record(folder, job).state for job in planned.jobs}
+    states = {job.key: job_state(folder, job) for job in planned.jobs}
     names = {job.key: job.name for job in planned.jobs}
-    counts = {kind: sum(job.kind is kind for job in planned.jobs) for kind in JobKind}
+    counts = Counter(job.kind for job in planned.jobs)
     n_done = sum(state is JobState.SUCCEEDED for state in states.values())
     lines = [
         f"{len(planned.jobs)} jobs, {n_done} done: "
-        + ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+        + ", ".join(f"{counts[kind]} {kind.value}" for kind in JobKind if counts[kind])
     ]
     width = max(len(name) for name in names.values())
     for job in planned.jobs:

@@ -42,6 +42,13 @@ def job_record(study: StudyFolder, job: Job) -> JobRecord:
     return record
 
 
+def job_state(study: StudyFolder, job: Job) -> JobState:
+    """The state of `job_record` alone: at once for the jobs of which nothing was ever recorded."""
+    if not os.path.isfile(study.record_and_output(job.key)[0]):  # noqa: PTH113 (as record_and_output)
+        return JobState.QUEUED
+    return job_record(study, job).state
+
+
 def _read_record(path: Path) -> JobRecord:
     try:
         return JobRecord.model_validate_json(path.read_bytes(), strict=True)
