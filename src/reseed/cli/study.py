@@ -27,6 +27,7 @@ from reseed.orchestration.ownership import hand_over
 from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.progress import StudyProgress
 from reseed.orchestration.project import Algorithm, Project
+from reseed.orchestration.same_methods import same_method_lines
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.orchestration.slurm.cluster import SlurmCluster, cluster_settings
 from reseed.orchestration.state import job_state
@@ -248,7 +249,7 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     if explain is not None:
         lines = explanation(named_job(planned, explain), planned, study_run.folder)
     else:
-        lines = plan_lines(planned, study_run.folder)
+        lines = [*same_method_lines(study_run.inputs), *plan_lines(planned, study_run.folder)]
         lines += [reproduction_line(study_run.estimate(planned)), *site_lines(study_run.site)]
     typer.echo("\n".join(lines))
 

@@ -34,6 +34,7 @@ from reseed.orchestration.provenance import surroundings
 from reseed.orchestration.result_view import ResultView
 from reseed.orchestration.results import complete_output
 from reseed.orchestration.runner import Runner
+from reseed.orchestration.same_methods import same_method_lines
 from reseed.orchestration.slots import (
     Slots,
     n_nvidia_gpus,
@@ -144,6 +145,8 @@ class StudyRun:
         if not isinstance(self.executor, SlurmCluster):
             refuse_larger_than_machine(plan.jobs, slots.memory_gib)
         self._refuse_foreign_folder()
+        for line in same_method_lines(inputs):
+            listener.notice(line)
         disk = StudyDisk(self.folder.path)
         with exclusive(self.folder), _stop_on_signals() as stop:
             disk.when_there_is_room(
