@@ -171,6 +171,33 @@ class TestStudies:
         writable = {mount["Destination"] for mount in attrs["Mounts"] if mount["RW"]}
         assert writable == {"/opt/ml/checkpoints", "/opt/ml/model", "/opt/ml/output", "/opt/ml/output/data"}
 
+    def test_a_container_that_ends_before_its_program_is_no_failure_of_the_program(
+        self, project: SmallProject, tmp_path: Path, engine
+    ):
+        """An engine that is stopped while it starts a container leaves such a one: it is tried again."""
+        context = tmp_path / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text(
+            "FROM reseed/logistic\nUSER root\nRUN rm /bin/sh && ln -s /bin/false /bin/sh\nUSER 1000\n"
+        )
+        engine.images.build(path=str(context), tag="reseed/shell_less", rm=True)
+        algorithm = project.root / "algorithms/shell_less"
+        shutil.copytree(project.root / "algorithms/logistic", algorithm)
+        manifest = (algorithm / "manifest.yaml").read_text()
+        (algorithm / "manifest.yaml").write_text(
+            manifest.replace("algorithm: logistic", "algorithm: shell_less")
+        )
+        study = project.study(methods={"one": {"algorithm": "shell_less"}}, runs=1, members=1)
+        diary = Diary()
+
+        docker_study_run(study, tmp_path / "out").run(diary, n_jobs=2)
+
+        record = diary.endings["preprocess/one"]
+        assert [attempt.fault for attempt in record.attempts] == ["infrastructure"] * 3
+        assert {attempt.reason for attempt in record.attempts} == {
+            "the container ended (exit code 1) before its program did"
+        }
+
     def test_a_missing_image_says_how_to_build_it(self, project: SmallProject, tmp_path: Path, engine):
         """An image is never pulled: it is built from the checkout, by a command that is shown."""
         source = project.root / "algorithms/logistic"

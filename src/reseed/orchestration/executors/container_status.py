@@ -8,7 +8,7 @@ from typing import Any
 from reseed.contracts.errors import InfrastructureError
 from reseed.orchestration.executors.executor import ProgramState, ProgramStatus
 
-_ENGINE_LOST_TRACK = 255
+_KILLED_ABOVE = 128
 
 
 def program_status(state: Mapping[str, Any]) -> ProgramStatus:
@@ -32,3 +32,18 @@ def program_status(state: Mapping[str, Any]) -> ProgramStatus:
                 ProgramState.EXITED, exit_code=code, out_of_memory=bool(state.get("OOMKilled"))
             )
     raise InfrastructureError(f"unknown docker state: {dict(state)}")
+
+
+def told_by_the_engine_alone(status: ProgramStatus, was_unnoted: bool) -> ProgramStatus:
+    """
+    What an exit code means that nobody but the engine tells of.
+
+    The shell in front of a program notes how that ended. When it has not, the container ended before
+    its program could: an engine that is stopped while it starts a container leaves one with exit code
+    2, which no program has given. A kill needs no note: its exit code says that it came from outside.
+    """
+    code = status.exit_code
+    if not was_unnoted or status.out_of_memory or code is None or code > _KILLED_ABOVE:
+        return status
+    why = f"the container ended (exit code {code}) before its program did"
+    return ProgramStatus(ProgramState.LOST, why=why)

@@ -26,11 +26,12 @@ from reseed.contracts.files import write_bytes_atomically
 from reseed.contracts.job import Attempt
 from reseed.contracts.manifest import AlgorithmManifest
 from reseed.orchestration.disk import is_full
-from reseed.orchestration.executors.container_status import program_status
+from reseed.orchestration.executors.container_status import program_status, told_by_the_engine_alone
 from reseed.orchestration.executors.container_user import container_user, own_writable_folders
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
 from reseed.orchestration.executors.exit_code import (
     SHELL_OF_A_CONTAINER,
+    ended_unnoted,
     make_room_for_exit_code,
     noted_end,
 )
@@ -108,11 +109,11 @@ class DockerExecutor:
         image = self._image(launch.job.role)
         config = image.attrs.get("Config") or {}
         user = container_user(config, image=self._called(launch.job.role))
-        make_room_for_exit_code(launch.folder.exit_code_of_container)
+        start = self._start_of(config, launch)
         own_writable_folders(launch, user)
         name = self._container_name(launch.folder)
         arguments = container_arguments(launch, image=str(image.id), user=user, host_paths=self._host_paths)
-        arguments |= self._start_of(config, launch)
+        arguments |= start
         container = asked(
             lambda: self._client.containers.create(name=name, **arguments),
             f"{launch.job.name} cannot be created",
@@ -129,7 +130,9 @@ class DockerExecutor:
         if status.state is ProgramState.RUNNING:
             return status
         noted = noted_end(folder.exit_code_of_container, attempt)
-        return status if noted is None else replace(noted, out_of_memory=status.out_of_memory)
+        if noted is not None:
+            return replace(noted, out_of_memory=status.out_of_memory)
+        return told_by_the_engine_alone(status, ended_unnoted(folder.exit_code_of_container))
 
     def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
         """As poll; a container that was to be made, or was made and never started, is absent."""
@@ -248,6 +251,7 @@ class DockerExecutor:
 
     def _start_of(self, config: Mapping[str, Any], launch: Launch) -> dict[str, list[str]]:
         """What a container starts: a shell of the image's, which notes how the program behind it ended."""
+        make_room_for_exit_code(launch.folder.exit_code_of_container)
         return {
             "entrypoint": ["/bin/sh", "-c", SHELL_OF_A_CONTAINER, f"{SCRATCH_TARGET}/exit_code"],
             "command": [*(config.get("Entrypoint") or ()), launch.job.command],

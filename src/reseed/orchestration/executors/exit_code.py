@@ -38,6 +38,14 @@ def make_room_for_exit_code(path: Path) -> None:
     path.with_name(f"{path.name}.tmp").write_bytes(_ROOM)
 
 
+def ended_unnoted(path: Path) -> bool:
+    """Whether a program that is over has left the room for its exit code as it was."""
+    try:
+        return path.with_name(f"{path.name}.tmp").read_bytes() == _ROOM and not path.exists()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def noted_end(path: Path, attempt: Attempt) -> ProgramStatus | None:
     """
     How a program ended, from its file; None while there is none.
