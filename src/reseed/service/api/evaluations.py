@@ -20,6 +20,7 @@ from reseed.service.api.pagination import Page, PagingHere
 from reseed.service.api.problem import Conflict, Unacceptable, problems
 from reseed.service.api.shapes import Person, PhaseReference, status_words
 from reseed.service.database.columns import now_utc
+from reseed.service.database.locks import lock_submissions
 from reseed.service.database.models import Challenge, Evaluation, Phase, Submission, User
 from reseed.service.database.results import record_failure, record_success
 from reseed.service.database.transitions import transition
@@ -284,6 +285,8 @@ def update_external_evaluation(
     """Say how an evaluation that you have claimed ended."""
     user = logged_in(asker)
     with installation.database.write() as session:
+        its_submission = select(Evaluation.submission_pk).where(Evaluation.pk == pk)
+        lock_submissions(session, Submission.pk.in_(its_submission))
         found = _found(session, asker, pk, Action.EVALUATE_EXTERNALLY)
         if found.state is not EvaluationState.CLAIMED:
             raise Conflict(f"claim the evaluation before you update it; it is {found.state}")

@@ -18,6 +18,7 @@ from reseed.service.api.problem import Conflict, problems
 from reseed.service.api.shapes import Person, PhaseReference, status_words
 from reseed.service.database.columns import now_utc
 from reseed.service.database.jobs import cancel_jobs
+from reseed.service.database.locks import lock_submissions
 from reseed.service.database.models import Challenge, Job, Phase, Run, Submission
 from reseed.service.database.results import end_parts
 from reseed.service.database.transitions import transition
@@ -159,6 +160,7 @@ def submission(pk: UUID, installation: InstallationHere, asker: AskerHere) -> Su
 def cancel(pk: UUID, installation: InstallationHere, asker: AskerHere) -> SubmissionShape:
     """End a submission that is not over; what runs of it is stopped."""
     with installation.database.write() as session:
+        lock_submissions(session, Submission.pk == pk)
         found = found_submission(session, asker, pk, Action.CANCEL_SUBMISSION)
         if found.state.is_terminal:
             raise Conflict(f"the submission is over: {found.state}")

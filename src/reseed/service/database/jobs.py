@@ -7,18 +7,19 @@ LOCKED, so that any number of workers on any number of hosts claim without waiti
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from reseed.contracts.errors import ReseedError
 from reseed.service.database.engine import Database
-from reseed.service.database.models import Job
+from reseed.service.database.locks import lock_submissions
+from reseed.service.database.models import Job, Submission
 from reseed.service.database.transitions import enter, transition
 from reseed.service.domain.states import JobState
 
@@ -137,13 +138,15 @@ def heartbeat(database: Database, lease: Lease, *, lease_for: timedelta) -> None
 
 def held_job(session: Session, lease: Lease) -> Job:
     """
-    The job of a lease, locked, in the transaction that is going to write its result.
+    The job of a lease, locked after its submission, in the transaction that is going to write its result.
 
     Raises
     ------
     LeaseLost
         When the job is not this worker's any more: the transaction must write nothing.
     """
+    if lease.submission_pk is not None:
+        lock_submissions(session, Submission.pk == lease.submission_pk)
     job = session.scalar(
         select(Job)
         .where(
@@ -220,7 +223,11 @@ def _again(session: Session, job: Job, *, reason: str, after: timedelta = timede
 
 
 def cancel_jobs(session: Session, *subjects: Any, reason: str, actor: UUID | None = None) -> int:
-    """End every job that is not over and that is about a given column value, such as Job.run_pk == pk."""
+    """
+    End every job that is not over and that is about a given column value, such as Job.run_pk == pk.
+
+    A submission whose jobs these are is locked before.
+    """
     open_jobs = session.scalars(
         select(Job).where(Job.state.in_([JobState.QUEUED, JobState.LEASED]), *subjects).with_for_update()
     ).all()
@@ -233,19 +240,28 @@ def reap_leases(session: Session, now: datetime) -> list[Job]:
     """
     Take back the jobs whose worker gave no sign, and end the ones past their deadline.
 
+    Jobs, and jobs of submissions, that somebody else has locked are left for the next time.
+
     Returns
     -------
     list of Job
         Those that ended here as failed; the caller fails what they are about, in this transaction.
     """
     ended = []
-    late = select(Job).where(Job.state == JobState.LEASED, Job.lease_until < now)
-    for job in session.scalars(late.with_for_update(skip_locked=True)).all():
+    for job in _locked_jobs(session, (Job.state == JobState.LEASED) & (Job.lease_until < now)):
         if not _again(session, job, reason=f"its worker {job.lease_owner} gave no sign of life"):
             ended.append(job)
-    overdue = select(Job).where(Job.state.in_([JobState.QUEUED, JobState.LEASED]), Job.deadline < now)
-    for job in session.scalars(overdue.with_for_update(skip_locked=True)).all():
+    is_open = Job.state.in_([JobState.QUEUED, JobState.LEASED])
+    for job in _locked_jobs(session, is_open & (Job.deadline < now)):
         waited = "waited too long in the queue" if job.state is JobState.QUEUED else "took too long"
         transition(session, job, JobState.FAILED, reason=waited, lease_until=None)
         ended.append(job)
     return ended
+
+
+def _locked_jobs(session: Session, which: ColumnElement[bool]) -> Sequence[Job]:
+    """Those that nobody else has locked, after their submissions."""
+    theirs = select(Job.submission_pk).where(which, Job.submission_pk.is_not(None))
+    locked = lock_submissions(session, Submission.pk.in_(theirs), skip_locked=True)
+    free = or_(Job.submission_pk.is_(None), Job.submission_pk.in_(locked))
+    return session.scalars(select(Job).where(which, free).with_for_update(skip_locked=True)).all()

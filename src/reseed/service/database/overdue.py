@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from reseed.service.database.engine import Database
 from reseed.service.database.jobs import cancel_jobs, reap_leases
+from reseed.service.database.locks import lock_submissions
 from reseed.service.database.models import (
     AlgorithmImage,
     AlgorithmModel,
@@ -150,11 +151,24 @@ def end_overdue(session: Session, now: datetime) -> int:
 
 
 def _overdue(session: Session, table: type[Any], now: datetime) -> list[Any]:
-    rows = session.scalars(
-        select(table).where(table.deadline < now).with_for_update(skip_locked=True, of=table)
-    ).unique()
+    late = select(table).where(table.deadline < now)
+    if table in _SUBMISSION_PK:
+        theirs = _SUBMISSION_PK[table]
+        locked = lock_submissions(
+            session, Submission.pk.in_(late.with_only_columns(theirs)), skip_locked=True
+        )
+        late = late.where(theirs.in_(locked))
+    rows = session.scalars(late.with_for_update(skip_locked=True, of=table)).unique()
     # what an earlier row has taken along has no deadline any more
     return [row for row in rows if row.deadline is not None]
+
+
+# Of the parts of a submission, which is locked before them.
+_SUBMISSION_PK: dict[type[Any], Any] = {
+    Evaluation: Evaluation.submission_pk,
+    Run: Run.submission_pk,
+    RunCase: select(Run.submission_pk).where(Run.pk == RunCase.run_pk).scalar_subquery(),
+}
 
 
 def _expire_submission_of(session: Session, pk: Any, reason: str) -> None:
