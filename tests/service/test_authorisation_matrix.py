@@ -91,6 +91,12 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "GET /api/v1/submissions/{submission}/": (OWNER_AND_ORGANISER, None),
     # It is over, which only those are told who may cancel it.
     "POST /api/v1/submissions/{submission}/cancel/": ("401 404 409 404 409 404 409", None),
+    # The organisers' lists name the hidden cases; the phase shows nobody the log of its trial case.
+    "GET /api/v1/submissions/{submission}/runs/{number}/logs/": (OWNER_AND_ORGANISER, None),
+    "GET /api/v1/submissions/{submission}/runs/{number}/logs/{step}/": (
+        "401 404 403 404 200 404 200",
+        None,
+    ),
     "GET /api/v1/evaluations/": (USERS, None),
     "GET /api/v1/evaluations/claimable_evaluations/": (USERS, None),
     "GET /api/v1/evaluations/{evaluation}/": (OWNER_AND_ORGANISER, None),
@@ -115,6 +121,8 @@ EXPECTED: dict[str, tuple[str, object]] = {
         None,
     ),
     "GET /submissions/{submission}/": ("303 404 200 404 200 404 200", None),
+    "GET /submissions/{submission}/runs/{number}/logs/": ("303 404 200 404 200 404 200", None),
+    "GET /submissions/{submission}/runs/{number}/logs/{step}/": ("303 404 403 404 200 404 200", None),
     "POST /submissions/{submission}/cancel/": ("303 404 409 404 409 404 409", None),
     "GET /evaluations/{evaluation}/": ("303 404 200 404 200 404 200", None),
     # The owner sees nothing by case before the release.
@@ -175,7 +183,12 @@ def _routes(app: FastAPI) -> list[str]:
 
 @pytest.fixture
 def names(first_world: World) -> dict[str, str]:
-    return {**first_world.names, "token": first_world.names["token_of_participant"], "member": "nobody"}
+    return {
+        **first_world.names,
+        "token": first_world.names["token_of_participant"],
+        "member": "nobody",
+        "number": "1",
+    }
 
 
 def _send(client: TestClient, route: str, names: dict[str, str], body: object):

@@ -102,6 +102,12 @@ _DEBUG = "task: nodule_malignancy\n    cases: data/cases\n    reference: data/re
         ("challenge: nodules", "challenge: Nodules", "yaml:1:1: challenge: must be a slug"),
         (_DEBUG, _DEBUG.replace("malignancy", "malignance"), "did you mean 'nodule_malignancy'?"),
         (_DEBUG, _DEBUG.replace("data/reference", "data/nothing"), "no such folder"),
+        (
+            "runs: 8",
+            "runs: 8\n    shows_trial_log: true",
+            "trial_case is missing: shows_trial_log shows submitters",
+        ),
+        ("runs: 8", "runs: 8\n    trial_case: two", "trial_case 'two': "),
         (_DEBUG, "task: nodule_malignancy\n    dataset: data\n    released", "is not a dataset"),
     ],
 )

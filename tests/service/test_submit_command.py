@@ -1,4 +1,4 @@
-"""`reseed login`, `submit` and `status` against a server process on a socket."""
+"""`reseed login`, `submit`, `status` and `logs` against a server process on a socket."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from reseed.cli.remote.uploading import local_file, sent_upload
 from reseed.cli.submit import phase_names
 from reseed.contracts.errors import UserError
 from reseed.service.database.engine import Database
-from reseed.service.database.models import Submission, User
-from reseed.service.database.transitions import transition
+from reseed.service.database.models import RunCase, Submission, User
+from reseed.service.database.transitions import enter, transition
 from reseed.service.domain.states import SubmissionState
 from reseed.service.folders import DataFolder
 from reseed.service.security.passwords import password_hash
@@ -97,6 +97,27 @@ class TestSubmit:
         status = run("status", f"{server.url}/submissions/{pk}/")
         assert "received" in status.output
         assert json.loads(run("status", pk, "--json").output)["pk"] == pk
+
+    def test_the_log_of_the_trial_case(self, server: Server, service: Service, tmp_path: Path):
+        """Once the phase shows it, and no other."""
+        image = write(tmp_path / "net.tar", image_bytes())
+        assert run("submit", "nodules/final", image, "--algorithm", "logged").exit_code == 0
+        pk = next(service.every("submissions/"))["pk"]
+        folder = DataFolder(server.folder)
+        log = folder.log(UUID(pk), 1, "case-hidden")
+        log.parent.mkdir(parents=True)
+        log.write_text("loading\nthe weights do not fit\n")
+        database = Database(server.database_url)
+        with database.write() as session:
+            submission = session.get_one(Submission, UUID(pk))
+            enter(session, RunCase(run_pk=submission.runs[0].pk, name="hidden", is_trial=True))
+            assert isinstance(run("logs", pk).exception, UserError)
+            submission.phase.trial_case, submission.phase.shows_trial_log = "hidden", True
+        database.close()
+
+        assert run("logs", f"{server.url}/submissions/{pk}/").output == log.read_text()
+        assert run("logs", pk, "--list").output == f"trial  {log.stat().st_size} bytes\n"
+        assert "only organisers see it" in str(run("logs", pk, "--step", "train").exception)
 
     def test_waits(self, server: Server, tmp_path: Path):
         """

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -19,6 +20,7 @@ from reseed.service.database.models import (
     Evaluation,
     Membership,
     Phase,
+    RunCase,
     Submission,
     Team,
     TeamMember,
@@ -31,6 +33,7 @@ from reseed.service.domain.permissions import Scope
 from reseed.service.domain.roles import Role
 from reseed.service.domain.states import (
     ArchiveState,
+    CaseState,
     EvaluationState,
     RunState,
     SubmissionState,
@@ -124,6 +127,7 @@ def world_in(database: Database, folder: Path, original: World) -> World:
     world = empty_world(database, folder)
     world.tokens |= original.tokens
     world.names |= original.names
+    write_log(world, "case-hidden-case-1", "reading hidden-case-1")
     return world
 
 
@@ -145,7 +149,16 @@ def build_world(database: Database, folder: Path, **variables: str) -> World:
         world.names["phase_pk"] = str(phase.pk)
         _team(session, world, second, people["participant"])
         _submission(session, world, phase, people["participant"])
+    write_log(world, "case-hidden-case-1", "reading hidden-case-1")
+    world.names["step"] = "trial"
     return world
+
+
+def write_log(world: World, step: str, text: str) -> None:
+    """What a program of the first run of the world's submission has printed."""
+    path = world.installation.folder.log(UUID(world.names["submission"]), 1, step)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def _people(session: Session, world: World) -> dict[str, User]:
@@ -183,6 +196,10 @@ def _submission(session: Session, world: World, phase: Phase, creator: User) -> 
     enter(session, upload)
     submission = add_submission(session, phase, creator, image)
     evaluation = add_evaluated(session, submission)
+    case = RunCase(
+        run_pk=submission.runs[0].pk, name="hidden-case-1", is_trial=True, state=CaseState.SUCCEEDED
+    )
+    enter(session, case)
     world.names |= {
         "algorithm": image.algorithm.slug,
         "image": str(image.pk),

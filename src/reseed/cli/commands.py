@@ -46,6 +46,7 @@ COMMANDS = {
     "package": CommandPlace("package", "package", "Write an image and the model of a run, ready for upload."),
     "login": CommandPlace("login", "login", "Keep a token for a service."),
     "submit": CommandPlace("submit", "submit", "Send an image and its models to a phase of a service."),
+    "logs": CommandPlace("logs", "logs", "Print what the programs of a submission have printed."),
     "serve": CommandPlace("serve", "serve", "Serve challenges: the web pages and the API."),
     "service": CommandPlace("service", "app", "Look after the service: tables, users, tokens."),
     "challenge": CommandPlace("challenge", "app", "Make a challenge from its file, or check the file."),

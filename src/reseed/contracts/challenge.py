@@ -54,7 +54,15 @@ class PhaseSettings(Contract):
         default=None, description="From when on everybody sees results; without it, organisers only."
     )
     allows_csv: bool = Field(default=False, description="Results by case may be downloaded.")
-    shows_trial_log: bool = Field(default=False, description="Submitters see the log of the first case.")
+    trial_case: str | None = Field(
+        default=None,
+        max_length=128,
+        description="The case that is tried first; by default the first by name.",
+    )
+    shows_trial_log: bool = Field(
+        default=False,
+        description="Submitters see what their program prints at the trial case, which may quote its input.",
+    )
 
     @model_validator(mode="after")
     def _data_are_given_once(self) -> Self:
@@ -69,6 +77,15 @@ class PhaseSettings(Contract):
             raise ValueError(f"{missing} is missing: give a dataset, or the folders of cases and reference")
         if self.submission_kind == "training" and self.training is None:
             raise ValueError("training is missing: submissions with training need the folder that they read")
+        return self
+
+    @model_validator(mode="after")
+    def _a_shown_trial_case_is_named(self) -> Self:
+        if self.shows_trial_log and self.trial_case is None:
+            raise ValueError(
+                "trial_case is missing: shows_trial_log shows submitters whatever their program prints of "
+                "that case, so name one that may be known"
+            )
         return self
 
     @model_validator(mode="after")

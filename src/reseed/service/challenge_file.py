@@ -94,6 +94,8 @@ def _phase_data(folder: Path, settings: PhaseSettings, tasks: Path) -> PhaseData
             raise UserError(f"{path}: no such folder")
     if not any(each.is_dir() for each in cases.iterdir()):
         raise UserError(f"{cases}: has no cases, which are a folder each")
+    if settings.trial_case is not None and not (cases / settings.trial_case / "inputs.json").is_file():
+        raise UserError(f"trial_case {settings.trial_case!r}: {cases} has no such case with inputs.json")
     return PhaseData(
         settings=settings,
         task=task,
@@ -164,6 +166,7 @@ def _phase(slug: str, position: int, data: PhaseData) -> Phase:
         closes_at=settings.closes_at,
         released_at=settings.released_at,
         allows_csv=settings.allows_csv,
+        trial_case=settings.trial_case,
         shows_trial_log=settings.shows_trial_log,
         **settings.limits.model_dump(),
     )

@@ -195,6 +195,22 @@ class TestReasons:
         assert _left(engine, challenge) == []
 
     @pytest.mark.usefixtures("evaluation_image")
+    def test_the_trial_case_that_the_phase_names(self, challenge: Hosted):
+        """
+        It goes first, whatever its name is; its log is kept as that of the trial case.
+        """
+        pk = challenge.submit(challenge.phase(trial_case="case-2"), build_test_image("late"))
+
+        challenge.work()
+
+        submission = challenge.submission(pk)
+        assert submission.reason == "run 1: the trial case: exit code 1: no memory left for case-2"
+        states = {case.name: (case.is_trial, case.state) for case in submission.runs[0].cases}
+        assert states.pop("case-2") == (True, CaseState.FAILED)
+        assert set(states.values()) == {(False, CaseState.CANCELLED)}
+        log = challenge.here.folder.log(pk, 1, "case-case-2")
+        assert log.read_text() == "no memory left for case-2\n"
+
     def test_an_output_that_the_evaluation_refuses(self, challenge: Hosted):
         """
         The reason is the line with which the evaluation container refuses it.

@@ -13,7 +13,7 @@ from sqlalchemy.orm import selectinload
 from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.api.found import found_challenge, found_phase
 from reseed.service.api.pagination import Page, PagingHere
-from reseed.service.api.problem import problems
+from reseed.service.api.problem import Unacceptable, problems
 from reseed.service.api.text import Line, Prose, SlugInPath
 from reseed.service.database.models import Challenge, Phase
 from reseed.service.database.transitions import record_event
@@ -45,6 +45,7 @@ class PhaseShape(BaseModel):
     closes_at: datetime | None
     released_at: datetime | None
     allows_csv: bool
+    shows_trial_log: bool
     is_external: bool
 
     @classmethod
@@ -60,7 +61,7 @@ class PhaseOfOrganiser(PhaseShape):
     cases_folder: str
     reference_folder: str
     training_folder: str | None
-    shows_trial_log: bool
+    trial_case: str | None
 
 
 class ChallengeShape(BaseModel):
@@ -189,6 +190,11 @@ def change_phase(
     with installation.database.write() as session:
         found = found_phase(session, asker, slug, phase)
         require(session, asker, Action.EDIT_CHALLENGE, challenge_pk=found.challenge_pk)
+        if change.changes().get("shows_trial_log") and found.trial_case is None:
+            raise Unacceptable(
+                f"phase {found.slug!r} has no trial_case: logs can quote inputs, so only that of a case that "
+                "the challenge's file names can be shown"
+            )
         _apply(found, change)
         record_event(session, found, "changed", actor=asker.pk, details=change.model_dump(mode="json"))
         session.flush()

@@ -11,6 +11,7 @@ from reseed.service.api import (
     challenges,
     evaluations,
     leaderboard,
+    logs,
     participants,
     submissions,
     submitting,
@@ -30,6 +31,7 @@ def api_router() -> APIRouter:
         uploads,
         submissions,
         submitting,
+        logs,
         evaluations,
         leaderboard,
     ):

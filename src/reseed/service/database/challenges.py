@@ -36,6 +36,8 @@ class Phase(Noun, Base):
 
     `cases_folder` (a dataset of the hidden inputs), `reference_folder` (the reference standard) and
     `training_folder` are folders on the worker's machine; no route ever shows them to participants.
+    `trial_case` is the case that is tried first, where the organiser has named one; only what is printed
+    at a named one is ever shown to participants, and only with `shows_trial_log`.
     """
 
     __tablename__ = "phases"
@@ -71,6 +73,7 @@ class Phase(Noun, Base):
     closes_at: Mapped[datetime | None]
     released_at: Mapped[datetime | None]
     allows_csv: Mapped[bool] = mapped_column(default=False)
+    trial_case: Mapped[str | None] = mapped_column(String(128))
     shows_trial_log: Mapped[bool] = mapped_column(default=False)
 
     challenge: Mapped[Challenge] = relationship(back_populates="phases", lazy="joined", innerjoin=True)

@@ -71,7 +71,7 @@ def organise(
 def change(
     slug: SlugInPath, phase: SlugInPath, installation: InstallationHere, asker: AskerHere, form: FormHere
 ) -> Response:
-    """Show the results or hide them, and let participants download theirs by case or not."""
+    """Show results and logs or hide them, and let participants download theirs by case or not."""
     wanted: dict[str, object] = {}
     match field(form, "change"):
         case "release":
@@ -82,6 +82,10 @@ def change(
             wanted["allows_csv"] = True
         case "forbid_csv":
             wanted["allows_csv"] = False
+        case "show_trial_log":
+            wanted["shows_trial_log"] = True
+        case "hide_trial_log":
+            wanted["shows_trial_log"] = False
     changed = challenges.change_phase(slug, phase, checked(PhaseChange, wanted), installation, asker)
     return see(f"/challenges/{slug}/phases/{changed.slug}/organise/")
 

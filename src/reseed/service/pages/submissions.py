@@ -15,6 +15,7 @@ from reseed.service.api import submitting
 from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.api.found import found_phase
 from reseed.service.api.leaderboard import is_released
+from reseed.service.api.logs import TRIAL, visible_logs
 from reseed.service.api.submissions import found_submission
 from reseed.service.api.submitting import NewSubmission
 from reseed.service.api.text import SlugInPath
@@ -30,6 +31,7 @@ from reseed.service.database.models import (
 )
 from reseed.service.domain.permissions import Action
 from reseed.service.domain.states import ArchiveState, CaseState, SubmissionState
+from reseed.service.installation import Installation
 from reseed.service.pages.forms import FormHere, checked, field, see
 from reseed.service.pages.home import is_open
 from reseed.service.pages.places import phase_crumbs
@@ -162,6 +164,8 @@ def submission(request: Request, pk: UUID, installation: InstallationHere, asker
             failed=_failed_cases(session, found, names=may_see.names),
             failed_shown=FAILED_CASES_SHOWN,
             sees_results=may_see.results,
+            sees_all_logs=may_see.all_logs,
+            has_trial_log=_has_trial_log(session, asker, installation, found),
             may_cancel=may_see.may_cancel and not found.state.is_terminal,
         )
 
@@ -170,6 +174,7 @@ def submission(request: Request, pk: UUID, installation: InstallationHere, asker
 class _Visible:
     names: bool
     results: bool
+    all_logs: bool
     may_cancel: bool
 
 
@@ -183,8 +188,18 @@ def _visibility(session: Session, asker: Asker, submission: Submission) -> _Visi
     return _Visible(
         names=allowed(Action.VIEW_CASE_RESULTS),
         results=allowed(Action.VIEW_UNRELEASED_METRICS) or is_released(submission.phase),
+        all_logs=allowed(Action.VIEW_ALL_LOGS),
         may_cancel=allowed(Action.CANCEL_SUBMISSION),
     )
+
+
+def _has_trial_log(
+    session: Session, asker: Asker, installation: Installation, submission: Submission
+) -> bool:
+    if not submission.runs:
+        return False
+    found = visible_logs(session, asker, installation.folder, submission.runs[0])
+    return any(log.step == TRIAL for log in found)
 
 
 def _runs(session: Session, submission: Submission) -> list[RunProgress]:

@@ -84,6 +84,24 @@ def case_names(phase: Phase) -> list[str]:
     return names
 
 
+def trial_case(phase: Phase, cases: list[str]) -> str:
+    """
+    The case that is tried first, by the first run.
+
+    Raises
+    ------
+    InfrastructureError
+        When the one that the phase names is not among its cases.
+    """
+    if phase.trial_case is None:
+        return cases[0]
+    if phase.trial_case not in cases:
+        raise InfrastructureError(
+            f"phase {phase.slug}: its trial case {phase.trial_case!r} is not in {phase.cases_folder}"
+        )
+    return phase.trial_case
+
+
 def begun(worker: Worker, lease: Lease, state: RunState, *, timeout_s: int) -> RunAtHand:
     """
     Bring the run of a job into a state, or find it there, and set the deadlines of both.

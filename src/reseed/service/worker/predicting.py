@@ -1,4 +1,4 @@
-"""Jobs `try` and `predict`: the hidden cases of a phase through one run, the first one by itself."""
+"""Jobs `try` and `predict`: the hidden cases of a phase through one run, the trial case by itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from reseed.service.database.models import Evaluation, Job, Run, RunCase, Submis
 from reseed.service.database.transitions import enter, transition
 from reseed.service.domain.roles import SubmissionKind
 from reseed.service.domain.states import CaseState, RunState, SubmissionState
-from reseed.service.worker.at_hand import RunAtHand, begun, case_names, enqueue_for_run, phase_of_run
+from reseed.service.worker.at_hand import (
+    RunAtHand,
+    begun,
+    case_names,
+    enqueue_for_run,
+    phase_of_run,
+    trial_case,
+)
 from reseed.service.worker.images import load_image
 from reseed.service.worker.models import unpack_model
 from reseed.service.worker.program import Finished, Program, ProgramFailed
@@ -28,11 +35,11 @@ _MODEL_TARGET = "/opt/ml/model"
 
 
 def try_first_case(worker: Worker, lease: Lease) -> None:
-    """Predict the first case of the first run; then everything else of the submission may go on."""
+    """Predict the trial case by the first run; then everything else of the submission may go on."""
     phase = phase_of_run(worker, lease)
     run = begun(worker, lease, RunState.TRYING, timeout_s=phase.case_timeout_s)
     cases = case_names(phase)
-    _predict(worker, lease, run, cases, cases[:1])
+    _predict(worker, lease, run, cases, [trial_case(phase, cases)])
     with worker.database.write() as session:
         held_job(session, lease)
         submission = session.get_one(Submission, run.submission)
@@ -82,11 +89,19 @@ def _predict(worker: Worker, lease: Lease, run: RunAtHand, cases: list[str], wan
             finished = run_program(worker, lease, _case_program(worker, run, name, model))
         except ProgramFailed as error:
             _end_case(worker, lease, run.pk, name, CaseState.FAILED, error.finished, error)
-            place = "the first case" if name == cases[0] else f"case {cases.index(name) + 1} of {len(cases)}"
             raise ProgramFailed(
-                f"{place}: {error.reason}", exit_code=error.exit_code, finished=error.finished
+                f"{_place(run, name, cases)}: {error.reason}",
+                exit_code=error.exit_code,
+                finished=error.finished,
             ) from None
         _end_case(worker, lease, run.pk, name, CaseState.SUCCEEDED, finished)
+
+
+def _place(run: RunAtHand, name: str, cases: list[str]) -> str:
+    """Which case, to whoever must not know its name."""
+    if name == run.phase.trial_case:
+        return "the trial case"
+    return "the first case" if name == cases[0] else f"case {cases.index(name) + 1} of {len(cases)}"
 
 
 def _case_program(worker: Worker, run: RunAtHand, name: str, model: Path) -> Program:
@@ -110,13 +125,14 @@ def _case_program(worker: Worker, run: RunAtHand, name: str, model: Path) -> Pro
 
 def _entered(worker: Worker, lease: Lease, run: RunAtHand, cases: list[str]) -> dict[str, CaseState]:
     """The state of every case of a run; those that have no row yet get one."""
+    trial = trial_case(run.phase, cases)
     with worker.database.write() as session:
         held_job(session, lease)
         rows = session.scalars(select(RunCase).where(RunCase.run_pk == run.pk))
         states = {row.name: row.state for row in rows}
         for name in cases:
             if name not in states:
-                is_trial = name == cases[0] and run.number == 1
+                is_trial = name == trial and run.number == 1
                 enter(session, RunCase(run_pk=run.pk, name=name, is_trial=is_trial))
                 states[name] = CaseState.QUEUED
         return states
