@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from reseed.service.database.engine import Database
 from reseed.service.database.jobs import (
     MAX_ATTEMPTS,
+    MAX_LOST,
     LeaseLost,
     cancel_jobs,
     claim,
@@ -159,17 +160,34 @@ def test_a_lost_worker_s_job_is_tried_again_and_its_late_result_refused(database
 
 
 def test_a_job_that_loses_every_worker_fails_with_a_reason(database: Database):
-    """At most three attempts; then whatever it was about is told to the caller."""
+    """After so many that it may be what ends them; then whatever it was about is told to the caller."""
     (job,) = _enqueue(database, "check")
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    for attempt in range(1, MAX_LOST + 1):
         assert claim(database, f"w{attempt}", lease_for=_MINUTE) is not None
         ended = _lose(database)
 
     assert [each.pk for each in ended] == [job.pk]
     found = _job(database, job)
     assert found.state is JobState.FAILED
-    assert found.reason == "its worker w3 gave no sign of life; tried 3 times"
+    assert found.reason == "its worker w10 gave no sign of life; lost 10 times"
     assert claim(database, "w", lease_for=_MINUTE) is None
+
+
+def test_a_lost_attempt_is_no_failed_one(database: Database):
+    """However often workers vanish in between, a job may fail three times."""
+    (job,) = _enqueue(database, "check")
+    for n_failed in range(MAX_ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
+            assert claim(database, "w", lease_for=_MINUTE) is not None
+            assert _lose(database) == []
+        lease = claim(database, "w", lease_for=_MINUTE)
+        assert lease is not None
+        assert lease.n_failed == n_failed
+        with database.write() as session:
+            assert put_back(session, lease, reason="no space left") is (n_failed + 1 < MAX_ATTEMPTS)
+    found = _job(database, job)
+    assert (found.attempts, found.lost_attempts) == (12, 9)
+    assert found.reason == "no space left; failed 3 times"
 
 
 def test_put_back_counts_and_release_does_not(database: Database):

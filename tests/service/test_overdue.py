@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from reseed.service.database.engine import Database
-from reseed.service.database.jobs import MAX_ATTEMPTS, claim, enqueue
+from reseed.service.database.jobs import MAX_LOST, claim, enqueue
 from reseed.service.database.models import (
     AlgorithmImage,
     Evaluation,
@@ -131,13 +131,13 @@ def test_a_job_that_no_worker_ends_fails_its_submission(database: Database):
         run = session.scalars(select(Run).where(Run.number == 2)).one()
     with database.write() as session:
         enqueue(session, Job(kind="predict", submission_pk=submission.pk, run_pk=run.pk))
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    for attempt in range(1, MAX_LOST + 1):
         assert claim(database, f"w{attempt}", lease_for=timedelta(minutes=-1)) is not None
-        assert reap(database) == (attempt == MAX_ATTEMPTS)
+        assert reap(database) == (attempt == MAX_LOST)
     with database.read() as session:
         found = session.get_one(Submission, submission.pk)
     assert found.state is SubmissionState.FAILED
-    assert found.reason == "run 2: predict: the service lost its workers 3 times"
+    assert found.reason == "run 2: predict: the service lost its workers 10 times"
     assert sorted(_states(database, Run)) == [RunState.CANCELLED, RunState.FAILED]
 
 

@@ -24,6 +24,10 @@ from reseed.service.database.transitions import enter, transition
 from reseed.service.domain.states import JobState
 
 MAX_ATTEMPTS = 3
+"""Of one job, that may fail."""
+
+MAX_LOST = 10
+"""Of one job, that may end with their worker: so that one that takes its workers down ends as well."""
 
 
 class LeaseLost(ReseedError):
@@ -32,7 +36,11 @@ class LeaseLost(ReseedError):
 
 @dataclass(frozen=True)
 class Lease:
-    """A claimed job, as the worker that holds it knows it."""
+    """
+    A claimed job, as the worker that holds it knows it.
+
+    Of the attempts before this one, `n_failed` have failed; the others were lost with their worker.
+    """
 
     job_pk: UUID
     kind: str
@@ -40,6 +48,7 @@ class Lease:
     attempt: int
     deadline: datetime | None
     details: dict[str, Any]
+    n_failed: int = 0
     submission_pk: UUID | None = None
     run_pk: UUID | None = None
     evaluation_pk: UUID | None = None
@@ -114,6 +123,7 @@ def _lease(job: Job, owner: str) -> Lease:
         attempt=job.attempts,
         deadline=job.deadline,
         details=dict(job.details),
+        n_failed=job.attempts - 1 - job.lost_attempts,
         submission_pk=job.submission_pk,
         run_pk=job.run_pk,
         evaluation_pk=job.evaluation_pk,
@@ -175,7 +185,7 @@ def give_up(session: Session, lease: Lease, *, reason: str) -> None:
 
 def put_back(session: Session, lease: Lease, *, reason: str, after: timedelta = timedelta()) -> bool:
     """
-    Let a job be tried again, or end it when it was tried often enough.
+    Let a job be tried again, or end it when it has failed often enough.
 
     Returns
     -------
@@ -187,7 +197,16 @@ def put_back(session: Session, lease: Lease, *, reason: str, after: timedelta = 
     LeaseLost
         As `held_job` does.
     """
-    return _again(session, held_job(session, lease), reason=reason, after=after)
+    job = held_job(session, lease)
+    n_failed = lease.n_failed + 1
+    if n_failed >= MAX_ATTEMPTS:
+        transition(
+            session, job, JobState.FAILED, reason=f"{reason}; failed {n_failed} times", lease_until=None
+        )
+        return False
+    transition(session, job, JobState.QUEUED, reason=reason, lease_owner=None, lease_until=None)
+    job.available_at = job.state_since + after
+    return True
 
 
 def release(session: Session, lease: Lease, *, reason: str, after: timedelta = timedelta()) -> None:
@@ -212,16 +231,6 @@ def release(session: Session, lease: Lease, *, reason: str, after: timedelta = t
     job.available_at = job.state_since + after
 
 
-def _again(session: Session, job: Job, *, reason: str, after: timedelta = timedelta()) -> bool:
-    if job.attempts >= MAX_ATTEMPTS:
-        tried = f"{reason}; tried {job.attempts} times"
-        transition(session, job, JobState.FAILED, reason=tried, lease_until=None)
-        return False
-    transition(session, job, JobState.QUEUED, reason=reason, lease_owner=None, lease_until=None)
-    job.available_at = job.state_since + after
-    return True
-
-
 def cancel_jobs(session: Session, *subjects: Any, reason: str, actor: UUID | None = None) -> int:
     """
     End every job that is not over and that is about a given column value, such as Job.run_pk == pk.
@@ -240,7 +249,8 @@ def reap_leases(session: Session, now: datetime) -> list[Job]:
     """
     Take back the jobs whose worker gave no sign, and end the ones past their deadline.
 
-    Jobs, and jobs of submissions, that somebody else has locked are left for the next time.
+    An attempt that is lost with its worker says nothing about the job, and is no failed one. Jobs, and
+    jobs of submissions, that somebody else has locked are left for the next time.
 
     Returns
     -------
@@ -249,7 +259,7 @@ def reap_leases(session: Session, now: datetime) -> list[Job]:
     """
     ended = []
     for job in _locked_jobs(session, (Job.state == JobState.LEASED) & (Job.lease_until < now)):
-        if not _again(session, job, reason=f"its worker {job.lease_owner} gave no sign of life"):
+        if not _queued_after_loss(session, job):
             ended.append(job)
     is_open = Job.state.in_([JobState.QUEUED, JobState.LEASED])
     for job in _locked_jobs(session, is_open & (Job.deadline < now)):
@@ -257,6 +267,16 @@ def reap_leases(session: Session, now: datetime) -> list[Job]:
         transition(session, job, JobState.FAILED, reason=waited, lease_until=None)
         ended.append(job)
     return ended
+
+
+def _queued_after_loss(session: Session, job: Job) -> bool:
+    """Let a job be tried again at once, unless it was lost too often; whether it is in the queue."""
+    n_lost = job.lost_attempts + 1
+    to, reason = JobState.QUEUED, f"its worker {job.lease_owner} gave no sign of life"
+    if n_lost >= MAX_LOST:
+        to, reason = JobState.FAILED, f"{reason}; lost {n_lost} times"
+    transition(session, job, to, reason=reason, lease_owner=None, lease_until=None, lost_attempts=n_lost)
+    return to is JobState.QUEUED
 
 
 def _locked_jobs(session: Session, which: ColumnElement[bool]) -> Sequence[Job]:

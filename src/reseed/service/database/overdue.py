@@ -67,7 +67,7 @@ def _is_anything_overdue(session: Session, now: datetime) -> bool:
 def _in_words(job: Job) -> str:
     """What a person is told of a job that ended here; its own reason names hosts."""
     if "no sign of life" in job.reason:
-        return f"{job.kind}: the service lost its workers {job.attempts} times"
+        return f"{job.kind}: the service lost its workers {job.lost_attempts} times"
     return f"{job.kind}: {job.reason}"
 
 

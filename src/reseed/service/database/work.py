@@ -25,7 +25,8 @@ class Job(Noun, Stateful, Base):
     """
     Something for a worker to do, claimed by lease.
 
-    Of the subjects (`submission_pk`, `run_pk`, …) those are given that its kind is about.
+    Of the subjects (`submission_pk`, `run_pk`, …) those are given that its kind is about. Of its
+    attempts, those are lost whose worker vanished; the others have failed, but for the one at work.
     """
 
     __tablename__ = "jobs"
@@ -44,6 +45,7 @@ class Job(Noun, Stateful, Base):
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[datetime | None] = mapped_column(index=True)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
+    lost_attempts: Mapped[int] = mapped_column(Integer, default=0)
 
 
 class Event(Base):

@@ -137,7 +137,7 @@ def _fail(session: Session, lease: Lease, reason: str, *, is_refusal: bool) -> N
 
 def _tried_again(worker: Worker, lease: Lease, reason: str) -> bool:
     """Put a job back that failed by the service's fault, or end it when that was the last time."""
-    wait = timedelta(seconds=_BACKOFF_S * _FURTHER ** (lease.attempt - 1))
+    wait = timedelta(seconds=_BACKOFF_S * _FURTHER**lease.n_failed)
     with worker.database.write() as session:
         job = held_job(session, lease)
         if put_back(session, lease, reason=reason, after=wait):
