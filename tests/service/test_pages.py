@@ -297,6 +297,13 @@ class TestSubmission:
             text = client.post(path, data=fields).text
             assert "It waits for a worker to look at it" in text
             assert "the second try" in text
+            key = re.search(r'name="idempotency_key" value="(\w+)"', client.get(path).text)
+            assert key is not None
+            fields |= {"idempotency_key": key[1], "comment": "the third"}
+            third = client.post(path, data=fields)
+            assert client.post(path, data=fields).url == third.url  # a button that is pressed twice
+            changed = client.post(path, data={**fields, "comment": "the fourth"})
+            assert changed.url != third.url
             refused = client.post(path, data={**fields, "algorithm_image": "x"})
         assert refused.status_code == 422
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
@@ -20,7 +22,7 @@ from reseed.cli.remote.service import Service
 from reseed.cli.remote.submissions import submission_pk
 from reseed.cli.remote.uploading import local_file, sent_upload
 from reseed.cli.submit import phase_names
-from reseed.contracts.errors import UserError
+from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.service.database.engine import Database
 from reseed.service.database.models import RunCase, Submission, User
 from reseed.service.database.transitions import enter, transition
@@ -46,6 +48,7 @@ def server(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture
 def environment(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("RESEED_URL", server.url)
     monkeypatch.setenv("RESEED_TOKEN", server.token)
 
@@ -136,6 +139,37 @@ class TestSubmit:
         watched = run("status", str(pk), "--watch")
         assert "failed: run 1: exit code 3" in watched.output
 
+    def test_an_answer_that_was_lost(
+        self, server: Server, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """
+        The submission is made, and the line is cut before the command hears of it: again, and there is one.
+        """
+        words = ["submit", "nodules/final", write(tmp_path / "cut.tar", image_bytes(Labels={"n": "3"}))]
+        whole = Service.attempt
+
+        def cut(here: Service, method: str, path: str, **request: Any) -> Any:
+            answer = whole(here, method, path, **request)
+            if (method, path) == ("POST", "submissions/"):
+                raise httpx.ReadError("cut")
+            return answer
+
+        before = service.get("submissions/")["count"]
+        with monkeypatch.context() as patched:
+            patched.setattr(Service, "attempt", cut)
+            patched.setattr("reseed.cli.remote.service._PAUSES_S", (0.0,))
+            answer = run(*words, "--algorithm", "cut")
+        assert isinstance(answer.exception, InfrastructureError)
+        assert service.get("submissions/")["count"] == before + 1
+
+        again = run(*words, "--algorithm", "cut")
+        assert again.exit_code == 0, (again.output, again.exception)
+        assert service.get("submissions/")["count"] == before + 1
+        assert service.get("submissions/", limit=1)["results"][0]["pk"] in again.output
+        # what was meant as another one is another one
+        assert run(*words, "--algorithm", "cut").exit_code == 0
+        assert service.get("submissions/")["count"] == before + 2
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [
@@ -181,6 +215,25 @@ class TestSentUpload:
         # a finished one is not sent again
         again = sent_upload(service, file, lambda _done: None)
         assert again["pk"] == upload["pk"]
+
+
+class TestService:
+    def test_a_restart_is_waited_for(self, server: Server, service: Service):
+        """
+        By what only reads; what has never answered is not waited for.
+        """
+        assert service.get("me/")["username"] == "ada"
+        server.kill()
+        starter = threading.Timer(1.0, server.start)
+        starter.start()
+        assert service.get("me/")["username"] == "ada"
+        starter.join()
+
+        with (
+            Service(Login("http://127.0.0.1:9", server.token)) as nobody,
+            pytest.raises(InfrastructureError, match="no answer"),
+        ):
+            nobody.get("me/")
 
 
 class TestLogin:

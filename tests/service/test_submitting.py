@@ -357,3 +357,60 @@ def test_on_each_database(world_of_each_kind: World):
         assert answer.status_code == 201, answer.text
         assert client.get("/api/v1/uploads/", params={"status": "used"}).json()["count"] == 2
     assert expire_uploads(here.database, here.folder) == 0
+
+
+class TestIdempotencyKey:
+    def test_a_request_that_is_sent_again(self, client: TestClient, world: World):
+        """
+        One submission, also when its making has used up the limit; every other key makes another.
+        """
+        body = self._body(client, world, n_per_day=2)
+        first = self._sent(client, body, '"a-key"')
+        again = self._sent(client, body, "a-key")
+        assert again.status_code == first.status_code == 201
+        assert again.json() == first.json()
+        assert self._sent(client, body, '"another"').status_code == 409
+        assert client.get("/api/v1/submissions/").json()["count"] == 2
+
+    def test_a_key_that_was_used_for_something_else(self, client: TestClient, world: World):
+        """
+        It is refused, and names what it made.
+        """
+        body = self._body(client, world, n_per_day=9)
+        first = self._sent(client, body, '"a-key"').json()
+        refused = self._sent(client, {**body, "comment": "another"}, '"a-key"')
+        assert refused.status_code == 422
+        assert f"is that of another submission: {first['pk']}" in refused.json()["detail"]
+
+    def test_keys_are_a_user_s_own(self, client: TestClient, world: World):
+        """
+        Another participant's key of the same text has nothing to do with it.
+        """
+        first = self._sent(client, self._body(client, world, n_per_day=9), '"a-key"').json()
+        with world.client("other_participant") as other:
+            body = self._body(other, world, n_per_day=9, algorithm="theirs")
+            assert self._sent(other, body, '"a-key"').json()["pk"] != first["pk"]
+
+    @pytest.mark.parametrize("key", ['""', '"a', "a b", "x" * 101, 'a"b'])
+    def test_what_is_no_key(self, client: TestClient, world: World, key: str):
+        """
+        It is refused, and makes nothing.
+        """
+        body = self._body(client, world, n_per_day=9)
+        assert self._sent(client, body, key).status_code == 422
+
+    @staticmethod
+    def _body(client: TestClient, world: World, *, n_per_day: int, algorithm: str = "lungs") -> dict:
+        with world.database.write() as session:
+            for phase in session.scalars(select(Phase)):
+                phase.submissions_per_day = n_per_day
+        client.post("/api/v1/algorithms/", json={"slug": algorithm, "title": algorithm})
+        return {
+            "phase": world.names["phase_pk"],
+            "algorithm_image": made(client, "images", image_bytes(), algorithm)["pk"],
+            "algorithm_models": [],
+        }
+
+    @staticmethod
+    def _sent(client: TestClient, body: dict, key: str) -> Any:
+        return client.post("/api/v1/submissions/", json=body, headers={"Idempotency-Key": key})

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from reseed.cli.remote.logins import login_for
-from reseed.cli.remote.submissions import awaited_submission, check_evaluated, submission_lines
+from reseed.cli.remote.submissions import awaited_submission, check_evaluated, handed_in, submission_lines
 from reseed.contracts.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def submit(
     """
     Submit an image, with a model for each retraining where the phase does not train.
 
-    What the service has already is not sent again. After a cut, the same command goes on.
+    What the service has already is not sent again. After a cut, the same command goes on, also when it
+    is not known whether the submission was made: there will be one.
 
     For instance:
 
@@ -61,7 +62,7 @@ def submit(
             "algorithm_models": [archive_of(service, "models", algorithm, path) for path in models],
             "comment": comment,
         }
-        document = service.post("submissions/", wanted)
+        document = handed_in(service, wanted)
         typer.echo("\n".join(submission_lines(document)))
         if wait:
             document = awaited_submission(service, document["pk"], typer.echo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -12,6 +13,9 @@ from reseed.contracts.errors import InfrastructureError, UserError
 
 # The first part after a restart waits until the service has read what is there: of 10 GB, minutes.
 _TIMEOUT = httpx.Timeout(60, read=600)
+# How long a service that is being restarted is waited for, again and again.
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_AWAY = frozenset({502, 503, 504})
 
 
 class Service:
@@ -31,6 +35,7 @@ class Service:
             headers={"Authorization": f"Bearer {login.token}"},
             timeout=_TIMEOUT,
         )
+        self._has_answered = False
 
     def __enter__(self) -> Self:
         return self
@@ -42,9 +47,10 @@ class Service:
         """A document."""
         return self.answer("GET", path, params=query).json()
 
-    def post(self, path: str, document: Mapping[str, Any] | None = None) -> Any:
-        """What a document that was sent made."""
-        return self.answer("POST", path, json=document).json()
+    def post(self, path: str, document: Mapping[str, Any] | None = None, *, key: str | None = None) -> Any:
+        """What a document that was sent made; with a key it may be sent again, and makes it once."""
+        headers = {} if key is None else {"Idempotency-Key": f'"{key}"'}
+        return self.answer("POST", path, json=document, headers=headers, is_repeatable=key is not None).json()
 
     def every(self, path: str, **query: str | int) -> Iterator[dict[str, Any]]:
         """The items of a list, page by page."""
@@ -56,9 +62,14 @@ class Service:
             if page["next"] is None or not page["results"]:
                 return
 
-    def answer(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def answer(
+        self, method: str, path: str, *, is_repeatable: bool = False, **request: Any
+    ) -> httpx.Response:
         """
         The answer to a request, when it is one.
+
+        A service that has answered before, and is away now, is waited for: by a request that reads,
+        and by one that is repeatable.
 
         Raises
         ------
@@ -67,10 +78,19 @@ class Service:
         InfrastructureError
             When it does not answer, or fails.
         """
-        try:
-            response = self.attempt(method, path, **request)
-        except httpx.TransportError as error:
-            raise InfrastructureError(f"{self.url}: no answer: {error or type(error).__name__}") from None
+        is_patient = self._has_answered and (is_repeatable or method == "GET")
+        for pause_s in (*(_PAUSES_S if is_patient else ()), None):
+            try:
+                response = self.attempt(method, path, **request)
+            except httpx.TransportError as error:
+                if pause_s is None:
+                    words = f"{self.url}: no answer: {error or type(error).__name__}"
+                    raise InfrastructureError(words) from None
+            else:
+                if response.status_code not in _AWAY or pause_s is None:
+                    break
+            time.sleep(pause_s)
+        self._has_answered = True
         if response.is_success:
             return response
         raise refusal(self.url, response)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from reseed.contracts.digests import document_digest
 from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.files import write_text_atomically
 
 if TYPE_CHECKING:
     from reseed.cli.remote.service import Service
@@ -25,6 +31,37 @@ def submission_pk(text: str) -> str | None:
         return str(UUID(name))
     except ValueError:
         return None
+
+
+def handed_in(
+    service: Service, wanted: dict[str, Any], environment: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
+    """
+    The submission that a document asks for.
+
+    Until the service says that there is one, the key of the request is kept in a file: a command that
+    was cut off and is given again asks for the same submission, and does not make a second one.
+
+    Raises
+    ------
+    UserError
+        When the service refuses.
+    InfrastructureError
+        When it does not answer; whether there is a submission now is for the same call to find out.
+    """
+    note = _note_of(service.url, wanted, environment)
+    key = note.read_text() if note.is_file() else secrets.token_hex(16)
+    with contextlib.suppress(OSError):  # where nothing can be kept, the key is this command's alone
+        write_text_atomically(note, key)
+    made: dict[str, Any] = service.post("submissions/", wanted, key=key)
+    note.unlink(missing_ok=True)
+    return made
+
+
+def _note_of(url: str, wanted: dict[str, Any], environment: Mapping[str, str]) -> Path:
+    """Where the key of a request is kept that has had no answer yet."""
+    folder = environment.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
+    return Path(folder) / "reseed" / "submitting" / document_digest([url, wanted])
 
 
 def submission_lines(document: dict[str, Any]) -> list[str]:

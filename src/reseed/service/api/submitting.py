@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
@@ -65,18 +66,36 @@ class NewSubmission(BaseModel):
     publication_url: str = Field(default="", max_length=500, pattern=r"^(https?://[!-~]+)?$")
 
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r'^("[!#-\[\]-~]{1,100}"|[!#-\[\]-~]{1,100})$',
+        description="Chosen by the client, new for each submission: a request that is sent again with the "
+        "key of an earlier one is answered with the submission that that one made.",
+    ),
+]
+
+
 @router.post("/", status_code=201, responses=problems(409), operation_id="create_submission")
-def create(wanted: NewSubmission, installation: InstallationHere, asker: AskerHere) -> SubmissionShape:
+def create(
+    wanted: NewSubmission,
+    installation: InstallationHere,
+    asker: AskerHere,
+    idempotency_key: IdempotencyKey = None,
+) -> SubmissionShape:
     """Hand in an image with its models, or an image that the service trains."""
     logged_in(asker)
+    key = idempotency_key and idempotency_key.strip('"')
     with installation.database.write() as session:
-        submission = new_submission(session, asker, wanted)
+        submission = new_submission(session, asker, wanted, key)
         return SubmissionShape.of(submission, installation.settings.base_url)
 
 
-def new_submission(session: Session, asker: Asker, wanted: NewSubmission) -> Submission:
+def new_submission(
+    session: Session, asker: Asker, wanted: NewSubmission, key: str | None = None
+) -> Submission:
     """
-    A submission with its runs and the job that starts it.
+    A submission with its runs and the job that starts it, or the one that the same request made before.
 
     Organisers try their own phase when they like: its time and its limits are for participants.
 
@@ -88,6 +107,8 @@ def new_submission(session: Session, asker: Asker, wanted: NewSubmission) -> Sub
         Who hands it in, for their team if they are in one.
     wanted
         What, and where.
+    key
+        By which the client says that requests are one and the same; None when each is another.
 
     Raises
     ------
@@ -95,12 +116,16 @@ def new_submission(session: Session, asker: Asker, wanted: NewSubmission) -> Sub
     Conflict
         When the phase is not open or a limit is reached.
     Unacceptable
-        When image and models are not what the phase asks for.
+        When image and models are not what the phase asks for, or the key is that of another request.
     """
     user = logged_in(asker)
     if not scope_allows(Action.CREATE_SUBMISSION, asker.scopes):
         raise NotAllowed(f"the token's scopes do not allow: {Action.CREATE_SUBMISSION}")
     phase = _open_to(session, asker, wanted.phase)
+    # before the limits, which the first of the two requests may have used up
+    made = None if key is None else _made_before(session, user, wanted, key)
+    if made is not None:
+        return made
     team = session.scalar(
         select(Team)
         .join(TeamMember, TeamMember.team_pk == Team.pk)
@@ -124,6 +149,7 @@ def new_submission(session: Session, asker: Asker, wanted: NewSubmission) -> Sub
         entropy=secrets.randbits(_ENTROPY_BITS),
         comment=wanted.comment,
         publication_url=wanted.publication_url,
+        idempotency_key=key,
     )
     enter(session, submission, actor=user.pk)
     for number in range(1, n_runs + 1):
@@ -131,6 +157,26 @@ def new_submission(session: Session, asker: Asker, wanted: NewSubmission) -> Sub
         enter(session, Run(submission=submission, number=number, algorithm_model=model), actor=user.pk)
     enqueue(session, Job(kind=START, submission_pk=submission.pk))
     return submission
+
+
+def _made_before(session: Session, user: User, wanted: NewSubmission, key: str) -> Submission | None:
+    """What a request with this key has made; of two at once, the second has waited for the phase."""
+    made = session.scalar(
+        select(Submission).where(Submission.creator_pk == user.pk, Submission.idempotency_key == key)
+    )
+    if made is None:
+        return None
+    models = [run.algorithm_model_pk for run in made.runs if run.algorithm_model_pk is not None]
+    same = NewSubmission(
+        phase=made.phase_pk,
+        algorithm_image=made.algorithm_image_pk,
+        algorithm_models=models,
+        comment=made.comment,
+        publication_url=made.publication_url,
+    )
+    if wanted != same:
+        raise Unacceptable(f"Idempotency-Key {key!r} is that of another submission: {made.pk}")
+    return made
 
 
 def _open_to(session: Session, asker: Asker, pk: UUID) -> Phase:

@@ -26,10 +26,17 @@ from reseed.service.domain.states import CaseState, EvaluationState, RunState, S
 
 
 class Submission(Noun, Stateful, Base):
-    """An image with its models, or with its training, handed in to a phase."""
+    """
+    An image with its models, or with its training, handed in to a phase.
+
+    `idempotency_key` is the client's, by which it may ask again for what it could not see the answer to.
+    """
 
     __tablename__ = "submissions"
-    __table_args__ = (Index("ix_submissions_phase_state", "phase_pk", "state"),)
+    __table_args__ = (
+        Index("ix_submissions_phase_state", "phase_pk", "state"),
+        Index("ix_submissions_idempotency_key", "creator_pk", "idempotency_key", unique=True),
+    )
 
     phase_pk: Mapped[UUID] = refers_to("phases", index=False)
     creator_pk: Mapped[UUID] = refers_to("users")
@@ -40,6 +47,7 @@ class Submission(Noun, Stateful, Base):
     entropy: Mapped[int | None]
     comment: Mapped[str] = mapped_column(default="")
     publication_url: Mapped[str] = mapped_column(default="")
+    idempotency_key: Mapped[str | None] = mapped_column(String(100))
     state: Mapped[SubmissionState] = mapped_column(
         state_column(SubmissionState), default=SubmissionState.RECEIVED
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
+from reseed.contracts.digests import document_digest
 from reseed.service.api import submissions as api
 from reseed.service.api import submitting
 from reseed.service.api.asking import AskerHere, InstallationHere
@@ -115,6 +117,7 @@ def submit(
             images=images,
             models=models,
             is_open=is_open(found),
+            key=secrets.token_hex(16),
             may_submit=may(session, asker, Action.CREATE_SUBMISSION, challenge_pk=found.challenge_pk),
         )
 
@@ -137,8 +140,14 @@ def hand_in(
             "publication_url": field(form, "publication_url"),
         },
     )
-    made = submitting.create(wanted, installation, asker)
+    made = submitting.create(wanted, installation, asker, _key(form, wanted))
     return see(f"/submissions/{made.pk}/")
+
+
+def _key(form: FormHere, wanted: NewSubmission) -> str | None:
+    """The same for a form that is sent twice, and another when something in it was changed before that."""
+    given = field(form, "idempotency_key")
+    return document_digest([given, wanted.model_dump(mode="json")]) if given else None
 
 
 @router.get("/submissions/{pk}/")

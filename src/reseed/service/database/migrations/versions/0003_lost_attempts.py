@@ -15,3 +15,8 @@ def upgrade() -> None:
     """Change the tables."""
     # not in batch mode: SQLite would copy the table
     op.add_column("jobs", sa.Column("lost_attempts", sa.Integer(), nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    """Change them back."""
+    op.drop_column("jobs", "lost_attempts")
