@@ -104,7 +104,11 @@ class Evaluation(Noun, Stateful, Base):
     """
 
     __tablename__ = "evaluations"
-    __table_args__ = (UniqueConstraint("run_pk", "phase_pk"),)
+    __table_args__ = (
+        UniqueConstraint("run_pk", "phase_pk"),
+        # whether a leaderboard is current, without reading past the large documents of the rows
+        Index("ix_evaluations_of_a_board", "phase_pk", "state", "published", "state_since"),
+    )
 
     run_pk: Mapped[UUID] = owned_by("runs", index=False)
     phase_pk: Mapped[UUID] = refers_to("phases")
