@@ -13,6 +13,7 @@ import pytest
 from reseed.service.database.engine import Database
 from reseed.service.database.migration import migrate
 from tests.service import postgresql
+from tests.service.ranked import rank
 from tests.service.world import World, build_world, world_in
 
 _numbers = itertools.count(1)
@@ -100,6 +101,12 @@ def world(first_world: World, tmp_path: Path) -> Iterator[World]:
     database = Database(f"sqlite:///{tmp_path}/reseed.sqlite3")
     yield world_in(database, tmp_path, first_world)
     database.close()
+
+
+@pytest.fixture
+def ranked_world(world: World) -> World:
+    """The same with a leaderboard."""
+    return rank(world)
 
 
 @pytest.fixture

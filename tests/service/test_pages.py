@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from reseed.service.database.columns import now_utc
 from reseed.service.database.models import (
     Evaluation,
     Membership,
@@ -26,12 +24,10 @@ from reseed.service.database.models import (
     Token,
     User,
 )
-from reseed.service.database.results import record_success
 from reseed.service.database.transitions import enter, transition
 from reseed.service.domain.roles import MembershipState, Role
 from reseed.service.domain.states import (
     CaseState,
-    EvaluationState,
     RunState,
     SubmissionState,
 )
@@ -39,8 +35,8 @@ from reseed.service.pages.forms import inner_path
 from reseed.service.pages.rendering import prose
 from reseed.service.security.passwords import password_hash
 from reseed.service.security.sessions import COOKIE, cookie_value, log_in
-from tests.service.boards import metrics_of
-from tests.service.rows import add_image, add_submission, add_user
+from tests.service.ranked import change_phase, release
+from tests.service.rows import add_submission, add_user
 from tests.service.world import SECRET, World
 
 PHASE = "/challenges/nodules/phases/final/"
@@ -65,44 +61,6 @@ def csrf_of(client: TestClient, path: str) -> dict[str, str]:
     found = re.search(r'name="csrf_token" value="([0-9a-f]{64})"', client.get(path).text)
     assert found is not None
     return {"csrf_token": found[1]}
-
-
-def change_phase(world: World, **values: object) -> None:
-    with world.database.write() as session:
-        phase = session.get_one(Phase, UUID(world.names["phase_pk"]))
-        for name, value in values.items():
-            setattr(phase, name, value)
-
-
-def release(world: World, **values: object) -> None:
-    change_phase(world, released_at=now_utc() - timedelta(minutes=1), **values)
-
-
-@pytest.fixture
-def ranked_world(world: World) -> World:
-    """Three more submissions: two of several runs and one of one run, on the same cases; released."""
-    rng = np.random.default_rng(4)
-    with world.database.write() as session:
-        phase = session.get_one(Phase, UUID(world.names["phase_pk"]))
-        # the world's own submission is of one case
-        session.get_one(Evaluation, UUID(world.names["evaluation"])).published = False
-        for name, strength, n_runs in (("good", 2.5, 5), ("weak", 0.4, 5), ("once", 2.4, 1)):
-            user = add_user(session, f"{name}-team")
-            image = add_image(session, user, f"{name}-net")
-            submission = add_submission(session, phase, user, image, n_runs)
-            for state in (SubmissionState.CHECKING, SubmissionState.TRYING, SubmissionState.RUNNING):
-                transition(session, submission, state)
-            for run in submission.runs:
-                transition(session, run, RunState.PREDICTING)
-                transition(session, run, RunState.EVALUATING)
-                evaluation = Evaluation(run=run, phase_pk=phase.pk, submission=submission)
-                enter(session, evaluation)
-                transition(session, evaluation, EvaluationState.EXECUTING)
-                record_success(session, evaluation, metrics_of(strength, rng).document())
-            world.names[f"{name}_submission"] = str(submission.pk)
-            world.names[f"{name}_evaluation"] = str(evaluation.pk)
-    release(world)
-    return world
 
 
 class TestLeaderboard:

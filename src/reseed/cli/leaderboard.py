@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ import typer
 
 from reseed.cli.remote.logins import login_for
 from reseed.contracts.errors import InfrastructureError, UserError
+
+_PATIENCE_S = 300
 
 
 def leaderboard(
@@ -77,13 +80,15 @@ def fetched_leaderboard(url: str, metric: str | None) -> dict[str, Any]:
 
     address = api_address(url)
     token = _token_for(address)
+    params = {} if metric is None else {"metric": metric}
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    deadline = time.monotonic() + _PATIENCE_S
     try:
-        answer = httpx.get(
-            address,
-            params={} if metric is None else {"metric": metric},
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=120,
-        )
+        answer = httpx.get(address, params=params, headers=headers, timeout=120)
+        while answer.status_code == 503 and time.monotonic() < deadline:
+            # its first leaderboard is being made
+            time.sleep(_wait_s(answer.headers.get("Retry-After")))
+            answer = httpx.get(address, params=params, headers=headers, timeout=120)
     except httpx.HTTPError as error:
         raise InfrastructureError(f"{address}: no answer: {error}") from None
     try:
@@ -97,6 +102,12 @@ def fetched_leaderboard(url: str, metric: str | None) -> dict[str, Any]:
     if answer.status_code != 200:
         raise UserError(f"{url}: {document.get('detail', answer.status_code)}")
     return document
+
+
+def _wait_s(retry_after: str | None) -> float:
+    """What a service asks to wait, within reason."""
+    asked = int(retry_after) if retry_after is not None and retry_after.isdecimal() else 5
+    return min(max(asked, 1), 30)
 
 
 def _token_for(address: str) -> str:

@@ -17,7 +17,8 @@ from reseed.service.database.columns import now_utc
 from reseed.service.database.models import Phase
 from reseed.service.domain.leaderboard import Leaderboard
 from reseed.service.domain.permissions import Action
-from reseed.service.leaderboards import Entrant, Leaderboards
+from reseed.service.leaderboard_rows import Entrant
+from reseed.service.leaderboards import Leaderboards
 from reseed.service.security.authorisation import Asker, require
 
 router = APIRouter(prefix="/challenges", tags=["leaderboard"])
@@ -28,6 +29,7 @@ class LeaderboardShape(BaseModel):
 
     phase: PhaseReference
     is_released: bool = Field(description="Whether everybody sees it; before, its organisers do.")
+    is_current: bool = Field(description="False while one with newer evaluations is being made.")
     metrics: tuple[str, ...] = Field(description="By which it can be ranked; the one that counts first.")
     leaderboard: Leaderboard
     entrants: dict[str, Entrant] = Field(description="Whose each submission is, by its identifier.")
@@ -63,7 +65,7 @@ def require_leaderboard(session: Session, asker: Asker, phase: Phase) -> None:
     )
 
 
-@router.get("/{slug}/phases/{phase}/leaderboard/", responses=problems(), operation_id="get_leaderboard")
+@router.get("/{slug}/phases/{phase}/leaderboard/", responses=problems(503), operation_id="get_leaderboard")
 def leaderboard(
     request: Request,
     slug: SlugInPath,
@@ -74,7 +76,7 @@ def leaderboard(
         str | None, Query(max_length=64, description="Another than the one that counts.")
     ] = None,
 ) -> LeaderboardShape:
-    """The leaderboard of a phase; before its release its organisers see it."""
+    """The leaderboard of a phase; before its release its organisers see it. 503: its first is being made."""
     with installation.database.read() as session:
         found = found_phase(session, asker, slug, phase)
         require_leaderboard(session, asker, found)
@@ -82,6 +84,7 @@ def leaderboard(
         return LeaderboardShape(
             phase=PhaseReference.of(found),
             is_released=is_released(found),
+            is_current=board.is_current,
             metrics=board.metrics,
             leaderboard=board.board,
             entrants=board.entrants,

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from reseed.contracts.errors import UserError
 from reseed.service.database.transitions import StateChanged
 from reseed.service.domain.states import ForbiddenTransition
+from reseed.service.leaderboards import BeingMade, NotMade
 from reseed.service.security.authorisation import NotAllowed, NotLoggedIn, NotThere
 from reseed.service.security.rates import TooOften
 from reseed.service.uploads import refusals
@@ -65,6 +66,8 @@ _STATUS: dict[type[Exception], int] = {
     Unacceptable: 422,
     TooOften: 429,
     UserError: 422,
+    NotMade: 500,
+    BeingMade: 503,
     refusals.InvalidHeader: 400,
     refusals.TooSlow: 408,
     refusals.OffsetConflict: 409,
@@ -124,7 +127,7 @@ def install_problems(app: FastAPI) -> None:
 def _refusal(request: Request, error: Exception) -> Response:
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     headers = {}
-    if isinstance(error, TooOften):
+    if isinstance(error, TooOften | BeingMade):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, NotLoggedIn):
         headers["WWW-Authenticate"] = 'Bearer realm="reseed"'

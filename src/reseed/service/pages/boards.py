@@ -19,7 +19,7 @@ from reseed.service.api.found import found_phase
 from reseed.service.api.leaderboard import is_released, leaderboards_of, require_leaderboard
 from reseed.service.api.text import SlugInPath
 from reseed.service.domain.leaderboard import Leaderboard, ScopeBoard
-from reseed.service.leaderboards import PhaseBoard
+from reseed.service.leaderboards import BeingMade, PhaseBoard
 from reseed.service.pages.places import phase_crumbs, phase_url
 from reseed.service.pages.rendering import environment, page
 from reseed.statistics import Scope
@@ -44,8 +44,12 @@ def leaderboard(
     with installation.database.read() as session:
         found = found_phase(session, asker, slug, phase)
         require_leaderboard(session, asker, found)
-        board = leaderboards_of(request).board(session, found, metric)
-    chosen = scope or board.board.default_scope
+        try:
+            known = leaderboards_of(request).board(session, found, metric)
+        except BeingMade:
+            known = None
+    board = None if known is None else known.board
+    chosen = scope or (None if board is None else board.default_scope)
     return page(
         request,
         "leaderboard.html",
@@ -53,14 +57,15 @@ def leaderboard(
         crumbs=phase_crumbs(found),
         phase=found,
         is_released=is_released(found),
-        board=board.board,
-        metrics=[(key, _title(key)) for key in board.metrics],
+        is_current=known is not None and known.is_current,
+        board=board,
+        metrics=[] if known is None else [(key, _title(key)) for key in known.metrics],
         metric=metric,
         scope=chosen,
-        scopes=[each for each in Scope if each in board.board.scopes],
+        scopes=[] if board is None else [each for each in Scope if each in board.scopes],
         meanings=SCOPE_MEANINGS,
         url=f"{phase_url(found)}leaderboard/",
-        content=Markup("") if chosen is None else _remembered(board, chosen),
+        content=Markup("") if known is None or chosen is None else _remembered(known, chosen),
     )
 
 

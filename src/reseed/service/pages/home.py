@@ -18,7 +18,7 @@ from reseed.service.database.models import Challenge, Membership, Phase, Submiss
 from reseed.service.domain.permissions import Action
 from reseed.service.domain.roles import JoinPolicy, MembershipState
 from reseed.service.domain.states import SubmissionState
-from reseed.service.leaderboards import phase_task
+from reseed.service.leaderboard_rows import phase_task
 from reseed.service.pages.forms import FormHere, see
 from reseed.service.pages.places import challenge_crumbs, challenge_url, home_crumbs
 from reseed.service.pages.rendering import page

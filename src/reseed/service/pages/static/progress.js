@@ -1,4 +1,5 @@
-// Loads the page of a submission again while it is not over, and puts its new state in the old one's place.
+// Loads the page of something that is not over again, and puts its new state in the old one's place: a submission
+// that is at work, a leaderboard that is being made.
 // Without this script the page loads itself again every 15 seconds.
 "use strict";
 
@@ -14,7 +15,7 @@ async function update() {
       const found = new DOMParser().parseFromString(text, "text/html").getElementById("progress");
       if (found && found.innerHTML !== shown.innerHTML) {
         if (found.dataset.over === "yes") {
-          // its results have other links and buttons
+          // what is done has other links, buttons and tables
           location.reload();
           return;
         }
