@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ class TestStoredImage:
             "net.tar: must have a USER that is not root, has 'root'",
             "net.tar: must have no VOLUME, has /data",
         )
+
+    @pytest.mark.parametrize("members", ["0", "101", "-1", "five", "3.0", " 3"])
+    def test_the_label_of_ensembles(self, tmp_path: Path, members: str):
+        """
+        How many members a training has is known without running anything of the image.
+        """
+        content = image_bytes(Labels={"org.reseed.members": members})
+        words = "net.tar: label org.reseed.members must be a whole number from 1 to 100, is"
+        with pytest.raises(InvalidPackage, match=re.escape(f"{words} {members!r}")):
+            stored_image(write(tmp_path / "i.tar", content), "net.tar", settings_in(tmp_path))
 
     def test_installations_own_caps(self, tmp_path: Path):
         """

@@ -235,6 +235,22 @@ class TestSubmission:
         refused = submitted(world, client, algorithm_image=trained, algorithm_models=[world.names["model"]])
         assert "it takes no model, got 1" in refused.json()["detail"]
 
+    def test_an_ensemble_has_at_most_so_many_members(self, world: World, client: TestClient, checks: Checks):
+        """
+        By the label of its image; each is a training of its own.
+        """
+        change_phase(world, submission_kind=SubmissionKind.TRAINING, members=4)
+        ensemble = made(client, "images", image_bytes(Labels={"org.reseed.members": "5"}))["pk"]
+        checks.do_all()
+
+        refused = submitted(world, client, algorithm_image=ensemble)
+        assert refused.status_code == 422
+        assert (
+            "trains 5 members for each run, and the phase takes at most 4 members" in refused.json()["detail"]
+        )
+        change_phase(world, members=5)
+        assert submitted(world, client, algorithm_image=ensemble).status_code == 201
+
     def test_nothing_is_half_made(self, world: World, client: TestClient):
         """
         A refused submission leaves neither runs nor jobs.

@@ -21,7 +21,8 @@ def logs(
     step: Annotated[
         str,
         typer.Option(
-            metavar="S", help="Which: trial, or for organisers preprocess, train, case-NAME, evaluate."
+            metavar="S",
+            help="Which: trial, or for organisers preprocess, train-member-0, case-NAME, evaluate.",
         ),
     ] = "trial",
     as_list: Annotated[bool, typer.Option("--list", help="Only which there are.")] = False,
@@ -36,7 +37,7 @@ def logs(
 
         reseed logs https://challenge.example.org/submissions/0f8fad5b-d9cb-469f-a165-70867728950e/
 
-        reseed logs 0f8fad5b-d9cb-469f-a165-70867728950e --run 2 --step train
+        reseed logs 0f8fad5b-d9cb-469f-a165-70867728950e --run 2 --step train-member-0
     """
     pk = submission_pk(submission)
     if pk is None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from reseed.contracts.containers import MAX_MEMBERS
 from reseed.contracts.model import SLUG_PATTERN, Contract
 
 Slug = Annotated[str, Field(min_length=2, max_length=64, pattern=SLUG_PATTERN)]
@@ -20,7 +21,18 @@ class PhaseLimits(Contract):
     submissions_per_day: int = Field(default=1, ge=0, le=1000)
     submissions_in_total: int | None = Field(default=None, ge=0, le=100_000)
     case_timeout_s: int = Field(default=600, ge=1, le=86_400, description="One case, by one run.")
-    training_timeout_s: int = Field(default=86_400, ge=1, le=14 * 86_400, description="One retraining.")
+    training_timeout_s: int = Field(
+        default=86_400,
+        ge=1,
+        le=14 * 86_400,
+        description="One training of a retraining: of each of its ensemble members.",
+    )
+    members: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_MEMBERS,
+        description="Ensemble members that a retraining may have, one training each.",
+    )
     evaluation_timeout_s: int = Field(default=3_600, ge=1, le=86_400)
     cpus: int = Field(default=2, ge=1, le=256)
     memory_gib: int = Field(default=8, ge=1, le=4096)

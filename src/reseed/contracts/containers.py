@@ -20,6 +20,11 @@ TASK_VARIABLE = "RESEED_TASK"
 
 MEMBER_VARIABLE = "RESEED_MEMBER"
 MEMBERS_VARIABLE = "RESEED_MEMBERS"
+MEMBERS_LABEL = "org.reseed.members"
+"""Label of an image whose trainings make an ensemble: of how many members. Without it, of one."""
+
+MAX_MEMBERS = 100
+
 REPETITION_VARIABLE = "RESEED_REPETITION"
 """Which of several trainings with equal seeds this is, from 1; absent from the first. No program reads it."""
 

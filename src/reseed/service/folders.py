@@ -62,7 +62,7 @@ class DataFolder:
         """
         What the program of a step of a run has printed.
 
-        Steps are `preprocess` (of the first run), `train`, `case-<case>` and `evaluate`.
+        Steps are `preprocess` (of the first run), `train-member-<k>`, `case-<case>` and `evaluate`.
         """
         return self.run(submission, number) / "logs" / f"{step}.log"
 

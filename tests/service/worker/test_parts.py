@@ -131,7 +131,7 @@ def test_the_last_line_is_fit_to_be_shown(printed: str, line: str):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--kind", "dance"], "must be one of check_image, check_model, start, train"),
+        (["--kind", "dance"], "must be one of check_image, check_model, start, preprocess"),
         (["--gpus", "all"], "must be numbers with commas, got 'all'"),
     ],
 )

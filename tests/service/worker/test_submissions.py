@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import math
 import signal
 import subprocess
 import sys
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
 import pytest
 from sqlalchemy import select
 
+from reseed.contracts.containers import MEMBERS_LABEL
+from reseed.contracts.study import MethodSpec, Study
+from reseed.orchestration.seeds import method_seeds
 from reseed.service.database.jobs import cancel_jobs
 from reseed.service.database.models import Evaluation, Job, Run, Submission
 from reseed.service.database.results import end_parts
@@ -104,14 +110,60 @@ class TestGood:
             seeds, records = [row.seeds for row in rows], [row.record for row in rows]
         assert seeds[0] is not None
         assert seeds[1] is not None
-        assert seeds[0]["weights"] != seeds[1]["weights"]
-        assert seeds[0]["split"] == seeds[1]["split"]
-        assert records[0] == {"settings": {"epochs": "3"}, "seed": seeds[0]["weights"]}
+        first, second = seeds[0]["member-0"], seeds[1]["member-0"]
+        assert first["weights"] != second["weights"]
+        assert first["split"] == second["split"]
+        assert records[0] == {"member-0": {"settings": {"epochs": "3"}, "seed": first["weights"]}}
         weights = {
             (challenge.here.folder.model_folder(pk, number) / "member-0" / "weight").read_text()
             for number in (1, 2)
         }
         assert len(weights) == 2
+
+    def test_an_ensemble(self, challenge: Hosted, good: str):
+        """
+        Workers share the members, each under the seeds that a study would give it; a case meets all of them.
+        """
+        phase = challenge.phase(submission_kind=SubmissionKind.TRAINING, n_runs=2, members=3)
+        pk = challenge.submit(phase, good, labels={MEMBERS_LABEL: "3"})
+
+        with ThreadPoolExecutor(2) as workers:
+            list(workers.map(lambda _: challenge.work(), range(2)))
+        challenge.work()
+
+        submission = challenge.submission(pk)
+        assert submission.state is SubmissionState.EVALUATED, submission.reason
+        assert {job.attempts for kind in ("preprocess", "train") for job in challenge.jobs(kind)} == {1}
+        assert len(challenge.jobs("preprocess")) == 1
+        assert len(challenge.jobs("train")) == 6
+        study = Study(
+            study="any",
+            task="two_features",
+            dataset="any",
+            entropy=submission.entropy,
+            runs=2,
+            members=3,
+            methods={"submission": MethodSpec(algorithm="any")},
+        )
+        planned = method_seeds(study, method="submission")
+        for run in submission.runs:
+            assert run.seeds == {
+                f"member-{member}": planned[run.number - 1][member].model_dump(mode="json")
+                for member in range(3)
+            }
+            model = challenge.here.folder.model_folder(pk, run.number)
+            assert sorted(each.name for each in model.iterdir()) == ["member-0", "member-1", "member-2"]
+            assert [(model / f"member-{number}" / "member").read_text() for number in range(3)] == [
+                "0 of 3\n",
+                "1 of 3\n",
+                "2 of 3\n",
+            ]
+            weights = [float((model / f"member-{number}" / "weight").read_text()) for number in range(3)]
+            assert len(set(weights)) == 3
+            features = json.loads((challenge.root / "cases" / CASES[0] / "features.json").read_text())
+            output = challenge.here.folder.case_output(pk, run.number, CASES[0]) / "likelihood.json"
+            score = 1 / (1 + math.exp(-sum(weights) / 3 * (sum(features) - 1)))
+            assert json.loads(output.read_text()) == pytest.approx(score, abs=2e-6)
 
     def test_an_image_that_was_uploaded(self, engine: docker.DockerClient, challenge: Hosted, tmp_path: Path):
         """
@@ -237,6 +289,37 @@ class TestReasons:
         submission = challenge.submission(pk)
         assert submission.state is SubmissionState.FAILED
         assert submission.reason == "run 1: exit code 1: the loss is not finite"
+
+    def test_a_member_that_fails(self, challenge: Hosted):
+        """
+        It is named as its folder and its log are; nothing of the run goes on.
+        """
+        phase = challenge.phase(submission_kind=SubmissionKind.TRAINING, n_runs=2, members=3)
+        pk = challenge.submit(phase, build_test_image("lopsided"), labels={MEMBERS_LABEL: "3"})
+
+        challenge.work()
+
+        submission = challenge.submission(pk)
+        assert submission.reason == "run 1: member-1: exit code 1: the loss is not finite"
+        assert challenge.here.folder.log(pk, 1, "train-member-1").read_text() == "the loss is not finite\n"
+        assert sorted(job.state for job in challenge.jobs("train")) == ["cancelled", "done", "failed"]
+        assert challenge.jobs("try") == []
+
+    def test_more_members_than_the_phase_takes(self, challenge: Hosted, good: str):
+        """
+        Refused before anything is trained.
+        """
+        phase = challenge.phase(submission_kind=SubmissionKind.TRAINING, n_runs=2, members=2)
+        pk = challenge.submit(phase, good, labels={MEMBERS_LABEL: "3"})
+
+        challenge.work()
+
+        submission = challenge.submission(pk)
+        assert submission.state is SubmissionState.REJECTED
+        assert submission.reason == (
+            "its image trains 3 members for each run, and the phase takes at most 2 members"
+        )
+        assert challenge.jobs("preprocess") == []
 
     def test_parts_that_are_not_ready(self, challenge: Hosted, good: str):
         """

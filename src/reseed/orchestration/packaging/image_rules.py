@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reseed.contracts.containers import MAX_MEMBERS, MEMBERS_LABEL
 from reseed.orchestration.packaging.archives import GIB, InvalidPackage, TarballLimits, checked_tarball
 
 API_METHOD_LABEL = "org.grand-challenge.api-method"
@@ -127,10 +129,30 @@ def _config_mistakes(config: Mapping[str, Any]) -> list[str]:
         mistakes.append("must have an ENTRYPOINT in exec form, has one in shell form")
     if own.get("Volumes"):
         mistakes.append(f"must have no VOLUME, has {', '.join(sorted(own['Volumes']))}")
-    method = (own.get("Labels") or {}).get(API_METHOD_LABEL)
+    labels = own.get("Labels") or {}
+    method = labels.get(API_METHOD_LABEL)
     if method is not None and method not in API_METHODS:
         mistakes.append(f"label {API_METHOD_LABEL} must be {' or '.join(API_METHODS)}, is {method!r}")
+    try:
+        n_members_of(labels)
+    except ValueError as error:
+        mistakes.append(str(error))
     return mistakes
+
+
+def n_members_of(labels: Mapping[str, Any]) -> int:
+    """
+    How many ensemble members an image trains for one run, by its label.
+
+    Raises
+    ------
+    ValueError
+        When the label is not a whole number from 1 to MAX_MEMBERS.
+    """
+    text = str(labels.get(MEMBERS_LABEL, "1"))
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text) or int(text) > MAX_MEMBERS:
+        raise ValueError(f"label {MEMBERS_LABEL} must be a whole number from 1 to {MAX_MEMBERS}, is {text!r}")
+    return int(text)
 
 
 def _layer_mistakes(

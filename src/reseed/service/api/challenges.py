@@ -38,6 +38,7 @@ class PhaseShape(BaseModel):
     submissions_in_total: int | None
     case_timeout_s: int
     training_timeout_s: int
+    members: int
     cpus: int
     memory_gib: int
     gpus: int

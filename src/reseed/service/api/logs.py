@@ -41,7 +41,7 @@ StepInPath = Annotated[
     str,
     InPath(
         max_length=140,
-        description="preprocess, train, case-NAME, evaluate; or trial, of the case that was tried first.",
+        description="preprocess, train-member-0, case-NAME, evaluate; or trial, of the case tried first.",
     ),
 ]
 

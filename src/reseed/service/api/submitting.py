@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from reseed.orchestration.packaging.image_rules import n_members_of
 from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.api.found import found_row
 from reseed.service.api.problem import Conflict, Unacceptable, problems
@@ -30,7 +31,14 @@ from reseed.service.database.models import (
     User,
 )
 from reseed.service.database.transitions import enter
-from reseed.service.domain.limits import DAY, UNCOUNTED, count_refusal, runs_of, window_refusal
+from reseed.service.domain.limits import (
+    DAY,
+    UNCOUNTED,
+    count_refusal,
+    members_refusal,
+    runs_of,
+    window_refusal,
+)
 from reseed.service.domain.permissions import Action, scope_allows
 from reseed.service.domain.roles import Role, SubmissionKind
 from reseed.service.domain.states import ArchiveState
@@ -223,6 +231,10 @@ def _own_image(session: Session, asker: Asker, pk: UUID, phase: Phase) -> Algori
         raise Unacceptable(
             f"image {pk} has no executable `train` on its PATH, and the phase trains every submission itself"
         )
+    if is_trained and image.state is ArchiveState.READY:
+        refusal = members_refusal(n_members_of(image.labels), at_most=phase.members)
+        if refusal is not None:
+            raise Unacceptable(refusal)
     return image
 
 

@@ -64,6 +64,7 @@ class Phase(Noun, Base):
     case_timeout_s: Mapped[int] = mapped_column(default=600)
     training_timeout_s: Mapped[int] = mapped_column(default=86400)
     evaluation_timeout_s: Mapped[int] = mapped_column(default=3600)
+    members: Mapped[int] = mapped_column(default=1)
     cpus: Mapped[int] = mapped_column(default=2)
     memory_gib: Mapped[int] = mapped_column(default=8)
     gpus: Mapped[int] = mapped_column(default=0)

@@ -82,3 +82,11 @@ def runs_of(kind: SubmissionKind, *, n_runs: int, n_models: int) -> int:
     if n_models > n_runs:
         raise ValueError(f"the phase takes at most {n_runs} models, one for each retraining, got {n_models}")
     return max(1, n_models)
+
+
+def members_refusal(n_members: int, *, at_most: int) -> str | None:
+    """Why an image that trains so many ensemble members is not taken; None when it is."""
+    if n_members <= at_most:
+        return None
+    members = "1 member" if at_most == 1 else f"{at_most} members"
+    return f"its image trains {n_members} members for each run, and the phase takes at most {members}"

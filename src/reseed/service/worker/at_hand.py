@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session
 from reseed.contracts.errors import InfrastructureError
 from reseed.contracts.manifest import Resources
 from reseed.contracts.task import Task
+from reseed.orchestration.packaging.image_rules import n_members_of
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.service.database.jobs import MAX_ATTEMPTS, Lease, enqueue, held_job
 from reseed.service.database.models import Job, Phase, Run, Submission
 from reseed.service.database.transitions import transition
 from reseed.service.domain.roles import SubmissionKind
-from reseed.service.domain.states import RunState
+from reseed.service.domain.states import RunState, SubmissionState, longest_stay
 from reseed.service.worker.worker import Worker
 
 _SLACK = timedelta(hours=6)
@@ -39,6 +40,7 @@ class RunAtHand:
     model: UUID | None
     is_trained: bool
     n_runs: int
+    n_members: int
     entropy: int
 
     def resources(self, timeout_s: int) -> Resources:
@@ -124,9 +126,15 @@ def begun(worker: Worker, lease: Lease, state: RunState, *, timeout_s: int) -> R
         run = session.get_one(Run, lease.run_pk)
         within = timedelta(seconds=timeout_s)
         job.deadline = worker.database.now(session) + within + _SLACK
+        found = at_hand(run)
+        n_jobs = found.n_members if state is RunState.TRAINING else 1
+        stay = n_jobs * MAX_ATTEMPTS * within + 4 * _SLACK
         if run.state is not state:
-            transition(session, run, state, within=MAX_ATTEMPTS * within + 4 * _SLACK)
-        return at_hand(run)
+            transition(session, run, state, within=stay)
+        elif run.deadline is not None:
+            # jobs of others may have come between those of this run
+            run.deadline = max(run.deadline, worker.database.now(session) + stay)
+        return found
 
 
 def at_hand(run: Run) -> RunAtHand:
@@ -144,6 +152,7 @@ def at_hand(run: Run) -> RunAtHand:
         model=run.algorithm_model_pk,
         is_trained=submission.kind is SubmissionKind.TRAINING,
         n_runs=submission.n_runs,
+        n_members=n_members_of(image.labels),
         entropy=submission.entropy or 0,
     )
 
@@ -154,14 +163,30 @@ def phase_of_run(worker: Worker, lease: Lease) -> Phase:
         return session.get_one(Run, lease.run_pk).submission.phase
 
 
-def enqueue_for_run(session: Session, submission: Submission, run: Run, kind: str) -> None:
+def stay_of(state: SubmissionState, submission: Submission, *, n_trainings: int) -> timedelta | None:
+    """How long a submission may be in a state in which so many trainings are done, also one after another."""
+    stay = longest_stay(state)
+    if stay is None:
+        return None
+    return stay + MAX_ATTEMPTS * n_trainings * timedelta(seconds=submission.phase.training_timeout_s)
+
+
+def enqueue_trainings(session: Session, submission: Submission, run: Run) -> None:
+    """Put the trainings of all members of a run into the queue, one job each: several workers share them."""
+    for member in range(n_members_of(submission.algorithm_image.labels)):
+        enqueue_for_run(session, submission, run, "train", details={"member": member})
+
+
+def enqueue_for_run(
+    session: Session, submission: Submission, run: Run, kind: str, *, details: dict[str, Any] | None = None
+) -> None:
     """
     Put the next job of a run into the queue.
 
     Who has come far goes before who begins: a submission ends sooner, and its folders with it.
     """
     subjects: dict[str, Any] = {"submission_pk": submission.pk, "run_pk": run.pk}
-    enqueue(session, Job(kind=kind, priority=_PRIORITIES[kind], **subjects))
+    enqueue(session, Job(kind=kind, priority=_PRIORITIES[kind], details=details or {}, **subjects))
 
 
-_PRIORITIES = {"train": 100, "try": 80, "predict": 90, "evaluate": 70}
+_PRIORITIES = {"preprocess": 100, "train": 95, "try": 80, "predict": 90, "evaluate": 70}

@@ -9,7 +9,7 @@ from reseed.service.worker.checking import CHECK_IMAGE, CHECK_MODEL, check_image
 from reseed.service.worker.evaluating import evaluate
 from reseed.service.worker.predicting import predict, try_first_case
 from reseed.service.worker.starting import start
-from reseed.service.worker.training import train
+from reseed.service.worker.training import preprocess, train
 from reseed.service.worker.worker import Worker
 
 Handler = Callable[[Worker, Lease], None]
@@ -30,6 +30,7 @@ HANDLERS: Mapping[str, Handler] = {
     CHECK_IMAGE: check_image,
     CHECK_MODEL: check_model,
     "start": start,
+    "preprocess": preprocess,
     "train": train,
     "try": try_first_case,
     "predict": predict,

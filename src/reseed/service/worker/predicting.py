@@ -15,14 +15,15 @@ from reseed.orchestration.workspace import Mount
 from reseed.service.database.jobs import Lease, enqueue, finish, held_job
 from reseed.service.database.models import Evaluation, Job, Run, RunCase, Submission
 from reseed.service.database.transitions import enter, transition
-from reseed.service.domain.roles import SubmissionKind
 from reseed.service.domain.states import CaseState, RunState, SubmissionState
 from reseed.service.worker.at_hand import (
     RunAtHand,
     begun,
     case_names,
     enqueue_for_run,
+    enqueue_trainings,
     phase_of_run,
+    stay_of,
     trial_case,
 )
 from reseed.service.worker.images import load_image
@@ -44,11 +45,15 @@ def try_first_case(worker: Worker, lease: Lease) -> None:
         held_job(session, lease)
         submission = session.get_one(Submission, run.submission)
         if submission.state is SubmissionState.TRYING:
-            transition(session, submission, SubmissionState.RUNNING, reason="its first case has succeeded")
-        is_trained = submission.kind is SubmissionKind.TRAINING
+            n_trainings = (run.n_runs - 1) * run.n_members if run.is_trained else 0
+            within = stay_of(SubmissionState.RUNNING, submission, n_trainings=n_trainings)
+            reason = "its first case has succeeded"
+            transition(session, submission, SubmissionState.RUNNING, reason=reason, within=within)
         for row in submission.runs:
-            is_first = row.pk == run.pk
-            enqueue_for_run(session, submission, row, "train" if is_trained and not is_first else "predict")
+            if run.is_trained and row.pk != run.pk:
+                enqueue_trainings(session, submission, row)
+            else:
+                enqueue_for_run(session, submission, row, "predict")
         finish(session, lease)
 
 
