@@ -1,4 +1,4 @@
-"""the trial case of a phase."""
+"""The trial case of a phase."""
 
 from __future__ import annotations
 

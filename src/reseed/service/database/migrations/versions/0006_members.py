@@ -1,4 +1,4 @@
-"""how many ensemble members a retraining may have."""
+"""How many ensemble members a retraining may have."""
 
 from __future__ import annotations
 
