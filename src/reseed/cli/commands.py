@@ -48,7 +48,7 @@ COMMANDS = {
     "submit": CommandPlace("submit", "submit", "Send an image and its models to a phase of a service."),
     "logs": CommandPlace("logs", "logs", "Print what the programs of a submission have printed."),
     "serve": CommandPlace("serve", "serve", "Serve challenges: the web pages and the API."),
-    "service": CommandPlace("service", "app", "Look after the service: tables, users, tokens."),
+    "service": CommandPlace("service", "app", "Look after the service: tables, backups, users, tokens."),
     "challenge": CommandPlace("challenge", "app", "Make a challenge from its file, or check the file."),
     "leaderboard": CommandPlace(
         "leaderboard", "leaderboard", "Show the leaderboard of a phase of a service."

@@ -6,6 +6,7 @@ import os
 
 from reseed.service.database.migration import check_schema, migrate
 from reseed.service.installation import Installation, installation
+from reseed.service.operations.backup.restoring import refuse_unfinished_restore
 from reseed.service.settings import settings_from
 
 
@@ -16,9 +17,11 @@ def installation_here() -> Installation:
     Raises
     ------
     UserError
-        When a setting is missing or unsafe, or PostgreSQL's tables are of another version.
+        When a setting is missing or unsafe, PostgreSQL's tables are of another version, or a backup was not
+        restored to its end.
     """
     here = installation(settings_from(os.environ))
+    refuse_unfinished_restore(here.folder)
     if here.database.is_sqlite:
         migrate(here.database)
     check_schema(here.database)

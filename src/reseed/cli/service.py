@@ -1,27 +1,31 @@
-"""`reseed service`: tables, users and tokens of an installation."""
+"""`reseed service`: tables, backups, users and tokens of an installation."""
 
 from __future__ import annotations
 
 import os
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reseed.cli.installation import installation_here
 from reseed.contracts.errors import UserError
+from reseed.orchestration.disk import bytes_text
 from reseed.service.database.migration import migrate
 from reseed.service.database.models import User
 from reseed.service.domain.permissions import Scope
 from reseed.service.installation import installation
+from reseed.service.operations.backup.restoring import restore_backup
+from reseed.service.operations.backup.taking import Header, take_backup
 from reseed.service.security import accounts, tokens
 from reseed.service.settings import settings_from
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Look after an installation of the service: tables, users, tokens.",
+    help="Look after an installation of the service: tables, backups, users, tokens.",
 )
 user_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Add users, change passwords, close accounts."
@@ -41,6 +45,57 @@ def migrate_tables() -> None:
     """Bring the database's tables to this version; SQLite's are also brought there by `reseed serve`."""
     revision = migrate(installation(settings_from(os.environ)).database)
     typer.echo(f"the database has the tables of revision {revision}")
+
+
+@app.command("backup")
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE.tar", help="The backup to write.")],
+    with_cases: Annotated[
+        bool,
+        typer.Option("--with-cases", help="Also the phases' hidden cases, reference and training folders."),
+    ] = False,
+) -> None:
+    """
+    Write a backup of the database and of all files that it speaks of, while web and workers run.
+
+    FILE.tar is there when it is whole, and not before. It holds password hashes and participants' images:
+    keep it as carefully as the service itself, and RESEED_SECRET_KEY, which is not in it, elsewhere.
+
+    For instance:
+
+        reseed service backup /backups/reseed-$(date +%F).tar
+    """
+    taken = take_backup(installation_here(), file.absolute(), with_cases=with_cases)
+    typer.echo(f"{file}: {bytes_text(taken.n_bytes)} in {taken.n_files} files, sha256 {taken.sha256}")
+    typer.echo(_in_words(taken.header))
+    if not with_cases and taken.header.counts.get("phase"):
+        typer.echo("not in it: the phases' own folders, such as hidden cases (--with-cases)")
+    for line in taken.missing:
+        typer.echo(f"the data folder does not have {line}", err=True)
+
+
+@app.command("restore")
+def restore(file: Annotated[Path, typer.Argument(metavar="FILE.tar", help="A backup.")]) -> None:
+    """
+    Restore a backup into an empty data folder and an empty database; stop web and workers before.
+
+    Every file is checked against its digest before anything counts. Older tables are brought to this
+    version. Jobs that were under way are taken up again; deadlines are put off by the time that has passed.
+
+    For instance:
+
+        RESEED_DATA_DIR=service-again reseed service restore /backups/reseed-2026-03-01.tar
+    """
+    restored = restore_backup(installation(settings_from(os.environ)), file.absolute())
+    typer.echo(f"restored {file}: {restored.n_files} files")
+    typer.echo(_in_words(restored.header))
+    for line in restored.notes:
+        typer.echo(line)
+
+
+def _in_words(header: Header) -> str:
+    counts = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in header.counts.items())
+    return f"as of {header.created:%Y-%m-%d %H:%M:%S} UTC: {counts}"
 
 
 @user_app.command("add")

@@ -14,6 +14,15 @@ class DataFolder:
     root: Path
 
     @property
+    def unfinished_restore(self) -> Path:
+        """Where a backup is unpacked; while it is there, nothing else here counts."""
+        return self.root / ".restore"
+
+    def phase(self, pk: UUID) -> Path:
+        """The cases, reference and training of a phase that came with a backup."""
+        return self.root / "phases" / str(pk)
+
+    @property
     def uploads(self) -> Path:
         """Uploads under way, and finished ones that nobody has taken over yet."""
         return self.root / "uploads"
@@ -49,6 +58,10 @@ class DataFolder:
     def model_folder(self, submission: UUID, number: int) -> Path:
         """What a run sees as /opt/ml/model: a brought model unpacked, or what its training left."""
         return self.run(submission, number) / "model"
+
+    def trained(self, submission: UUID, number: int, member: str) -> Path:
+        """What the training of an ensemble member (`member-<k>`) left: model/ and data/."""
+        return self.run(submission, number) / "training" / member
 
     def preprocessed(self, submission: UUID) -> Path:
         """What `preprocess` made, once for all runs of a submission."""

@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
 
 from reseed.contracts.errors import UserError
 from reseed.service.database.engine import Database
@@ -56,6 +57,17 @@ def check_schema(database: Database) -> None:
     if found != wanted:
         has = "has no tables yet" if found is None else f"has the tables of revision {found}"
         raise WrongSchema(f"the database {has}, this version needs {wanted}: run `reseed service migrate`")
+
+
+def revision_of(session: Session) -> str:
+    """The revision that the tables of a transaction have; empty without tables."""
+    return _revision(session.connection()) or ""
+
+
+def knows_revision(revision: str) -> bool:
+    """Whether this version can bring tables of a revision to its own."""
+    known = ScriptDirectory(str(_MIGRATIONS)).walk_revisions()
+    return revision in {script.revision for script in known}
 
 
 def differences(database: Database) -> list[object]:

@@ -144,7 +144,7 @@ def _train(worker: Worker, lease: Lease, run: RunAtHand, member: int, seeds: See
     folders = worker.folders
     name = member_folder(member)
     step = f"train-{name}"
-    trained = folders.run(run.submission, run.number) / "training" / name
+    trained = folders.trained(run.submission, run.number, name)
     model = folders.model_folder(run.submission, run.number) / name
     finished = run_program(
         worker,
