@@ -17,10 +17,19 @@ from sqlalchemy import select
 from reseed.service.database.columns import now_utc
 from reseed.service.database.engine import Database
 from reseed.service.database.jobs import claim
-from reseed.service.database.models import AlgorithmImage, Job, Phase, Run, Submission
+from reseed.service.database.models import (
+    AlgorithmImage,
+    AlgorithmModel,
+    Event,
+    Job,
+    Phase,
+    Run,
+    Submission,
+)
+from reseed.service.database.transitions import transition
 from reseed.service.domain.limits import count_refusal, runs_of, window_refusal
 from reseed.service.domain.roles import SubmissionKind
-from reseed.service.domain.states import JobState
+from reseed.service.domain.states import ArchiveState, JobState
 from reseed.service.folders import DataFolder
 from reseed.service.images.keeping import remove_refused
 from reseed.service.settings import ServiceSettings
@@ -146,6 +155,28 @@ class TestArchives:
         assert first["pk"] in refused.json()["detail"]
         # the upload was not used up by the refusal
         assert client.get(f"/api/v1/uploads/{third['upload']}/").json()["status"] == "Finished"
+
+    @pytest.mark.parametrize("kind", ["images", "models"])
+    def test_again_after_it_was_removed(self, client: TestClient, checks: Checks, kind: str):
+        """
+        What was removed can be uploaded again, and the audit trail knows what the removed one was.
+        """
+        content = image_bytes() if kind == "images" else model_bytes()
+        table: Any = AlgorithmImage if kind == "images" else AlgorithmModel
+        first = made(client, kind, content)
+        checks.do_all()
+        with checks.database.write() as session:
+            row = session.get_one(table, UUID(first["pk"]))
+            digest = row.sha256 if isinstance(row, AlgorithmModel) else row.digest
+            transition(session, row, ArchiveState.REMOVED, reason="not needed")
+        second = made(client, kind, content)
+        checks.do_all()
+
+        assert client.get(f"/api/v1/algorithms/{kind}/{second['pk']}/").json()["import_status"] == "Ready"
+        with checks.database.read() as session:
+            event = session.scalars(select(Event).where(Event.action == "uploaded again")).one()
+        assert str(event.noun_pk) == first["pk"]
+        assert digest in event.details.values()
 
     def test_model(self, client: TestClient, checks: Checks):
         """

@@ -19,6 +19,7 @@ from reseed.service.domain.permissions import Scope
 from reseed.service.installation import installation
 from reseed.service.operations.backup.restoring import restore_backup
 from reseed.service.operations.backup.taking import Header, take_backup
+from reseed.service.operations.retention import keep_house
 from reseed.service.security import accounts, tokens
 from reseed.service.settings import settings_from
 
@@ -91,6 +92,32 @@ def restore(file: Annotated[Path, typer.Argument(metavar="FILE.tar", help="A bac
     typer.echo(_in_words(restored.header))
     for line in restored.notes:
         typer.echo(line)
+
+
+@app.command("prune")
+def prune(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
+    ] = False,
+) -> None:
+    """
+    Remove what was kept long enough (RESEED_RETENTION_DAYS), as workers do every hour by themselves.
+
+    Outputs and logs of submissions that ended long ago; images and models that only submissions have used
+    that were not evaluated. Never scores, metrics or the audit trail.
+
+    For instance:
+
+        reseed service prune --dry-run
+    """
+    here = installation_here()
+    days = here.settings.retention_days
+    found = keep_house(here.database, here.folder, retention_days=days, dry_run=dry_run)
+    for removal in found:
+        typer.echo(f"{bytes_text(removal.n_bytes):>9}  {removal.what}, {removal.why}")
+    verb = "would go" if dry_run else "removed"
+    total = bytes_text(sum(removal.n_bytes for removal in found))
+    typer.echo(f"{verb}: {len(found)}, {total}" if found else "nothing to remove")
 
 
 def _in_words(header: Header) -> str:

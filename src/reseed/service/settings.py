@@ -48,7 +48,9 @@ class ServiceSettings(Contract):
     max_unpacked_bytes: int = Field(default=40 * _GIB, ge=1, description="Of an image or a model, unpacked.")
     quota_bytes: int = Field(default=200 * _GIB, ge=1, description="What one user may keep.")
     upload_expiry_hours: int = Field(default=48, ge=1, description="After which an unfinished upload goes.")
-    retention_days: int = Field(default=365, ge=1, description="For outputs and logs of ended submissions.")
+    retention_days: int = Field(
+        default=365, ge=0, description="For outputs and logs of ended submissions; 0 keeps them."
+    )
     session_hours: int = Field(default=12, ge=1)
     requests_per_minute: int = Field(default=600, ge=1, description="Of one user or one address.")
     writes_per_minute: int = Field(default=60, ge=1, description="Of one user: requests that change things.")

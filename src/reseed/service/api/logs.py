@@ -23,7 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reseed.service.api.asking import AskerHere, InstallationHere
-from reseed.service.api.problem import problems
+from reseed.service.api.problem import Removed, problems
 from reseed.service.api.submissions import found_submission
 from reseed.service.database.models import Run, RunCase
 from reseed.service.domain.permissions import Action
@@ -95,6 +95,8 @@ def sees_all_logs(session: Session, asker: Asker, run: Run) -> bool:
 
 def visible_logs(session: Session, asker: Asker, folder: DataFolder, run: Run) -> list[Log]:
     """The logs of a run that are there and that the person may see; that of the trial case first."""
+    if run.submission.outputs_removed_at is not None:
+        return []
     if not sees_all_logs(session, asker, run):
         trial = _shown_trial(session, folder, run)
         return [] if trial is None else [trial]
@@ -113,6 +115,8 @@ def found_log(session: Session, asker: Asker, folder: DataFolder, run: Run, step
     ------
     NotAllowed
         When it is not for the person, whether there is one or not.
+    Removed
+        When they were removed, long after the end of the submission.
     NotThere
         When there is none, or none yet.
     """
@@ -123,6 +127,9 @@ def found_log(session: Session, asker: Asker, folder: DataFolder, run: Run, step
             )
         if not run.submission.phase.shows_trial_log:
             raise NotAllowed("the phase does not show the log of its trial case")
+    removed_at = run.submission.outputs_removed_at
+    if removed_at is not None:
+        raise Removed(f"the logs of submission {run.submission_pk} were removed on {removed_at:%Y-%m-%d}")
     # among those that are there: a step is never made a path of
     found = next((log for log in visible_logs(session, asker, folder, run) if log.step == step), None)
     if found is None:
@@ -189,7 +196,7 @@ def logs(pk: UUID, number: NumberInPath, installation: InstallationHere, asker: 
     "/{pk}/runs/{number}/logs/{step}/",
     responses={
         200: {"headers": {SIZE_HEADER: {"description": "Of the whole log.", "schema": {"type": "integer"}}}},
-        **problems(),
+        **problems(410),
     },
     response_class=PlainTextResponse,
     operation_id="get_log",

@@ -49,6 +49,10 @@ class Conflict(UserError):
     """The request does not fit the state that things are in."""
 
 
+class Removed(UserError):
+    """What was asked for was kept for its time and is removed."""
+
+
 class Unacceptable(UserError):
     """The request is understood, and breaks a rule."""
 
@@ -63,6 +67,7 @@ _STATUS: dict[type[Exception], int] = {
     Conflict: 409,
     StateChanged: 409,
     ForbiddenTransition: 409,
+    Removed: 410,
     Unacceptable: 422,
     TooOften: 429,
     UserError: 422,

@@ -78,6 +78,9 @@ class SubmissionShape(BaseModel):
     reason: str = Field(description="Why it is in this status, in a sentence.")
     since: datetime
     deadline: datetime | None = Field(description="When this status ends at the latest.")
+    outputs_removed_at: datetime | None = Field(
+        description="When its outputs and logs were removed, long after its end; scores stay."
+    )
     runs: list[RunShape]
 
     @classmethod
@@ -101,6 +104,7 @@ class SubmissionShape(BaseModel):
             reason=submission.reason,
             since=submission.state_since,
             deadline=submission.deadline,
+            outputs_removed_at=submission.outputs_removed_at,
             runs=[RunShape.of(run) for run in submission.runs],
         )
 

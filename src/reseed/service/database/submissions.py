@@ -52,6 +52,7 @@ class Submission(Noun, Stateful, Base):
         state_column(SubmissionState), default=SubmissionState.RECEIVED
     )
     cancel_asked_at: Mapped[datetime | None]
+    outputs_removed_at: Mapped[datetime | None]
 
     phase: Mapped[Phase] = relationship(lazy="joined", innerjoin=True)
     creator: Mapped[User] = relationship(lazy="joined", innerjoin=True)

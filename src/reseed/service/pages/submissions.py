@@ -34,6 +34,7 @@ from reseed.service.database.models import (
 from reseed.service.domain.permissions import Action
 from reseed.service.domain.states import ArchiveState, CaseState, SubmissionState
 from reseed.service.installation import Installation
+from reseed.service.operations.retention import kept_until
 from reseed.service.pages.forms import FormHere, checked, field, see
 from reseed.service.pages.home import is_open
 from reseed.service.pages.places import phase_crumbs
@@ -173,7 +174,8 @@ def submission(request: Request, pk: UUID, installation: InstallationHere, asker
             failed=_failed_cases(session, found, names=may_see.names),
             failed_shown=FAILED_CASES_SHOWN,
             sees_results=may_see.results,
-            sees_all_logs=may_see.all_logs,
+            sees_all_logs=may_see.all_logs and found.outputs_removed_at is None,
+            kept_until=kept_until(found, retention_days=installation.settings.retention_days),
             has_trial_log=_has_trial_log(session, asker, installation, found),
             may_cancel=may_see.may_cancel and not found.state.is_terminal,
         )

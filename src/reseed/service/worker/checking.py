@@ -11,7 +11,7 @@ from reseed.orchestration.packaging.archives import InvalidPackage
 from reseed.service.database.engine import Database
 from reseed.service.database.jobs import Lease, finish, held_job
 from reseed.service.database.models import Algorithm, AlgorithmImage, AlgorithmModel, Upload
-from reseed.service.database.transitions import transition
+from reseed.service.database.transitions import record_event, transition
 from reseed.service.domain.states import ArchiveState
 from reseed.service.folders import DataFolder
 from reseed.service.images.keeping import Archive, archive_path, take_over
@@ -111,13 +111,25 @@ def _accept(worker: Checker, lease: Lease, archive: Row, twin_of: Any, values: d
         # two equal ones checked at once: the second sees the first
         session.execute(select(Algorithm.pk).where(Algorithm.pk == archive.algorithm_pk).with_for_update())
         twin = session.scalar(
-            select(table.pk).where(table.algorithm_pk == archive.algorithm_pk, twin_of).limit(1)
+            select(table).where(table.algorithm_pk == archive.algorithm_pk, twin_of).limit(1)
         )
+        if twin is not None and twin.state is ArchiveState.REMOVED:
+            _give_up_digest(session, twin, archive)
+            twin = None
         if twin is None:
             transition(session, archive, ArchiveState.READY, **values)
             finish(session, lease)
             return
         noun = "image" if table is AlgorithmImage else "model"
-        reason = f"the algorithm has this {noun} already: {twin}; submit that one"
+        reason = f"the algorithm has this {noun} already: {twin.pk}; submit that one"
         _refuse_within(session, lease, archive, reason)
     archive_path(worker.folders, archive).unlink(missing_ok=True)
+
+
+def _give_up_digest(session: Session, removed: Archive, again: Archive) -> None:
+    """Let the same image or model be there again; an algorithm has each once, and the audit trail all."""
+    column = "digest" if isinstance(removed, AlgorithmImage) else "sha256"
+    details = {column: getattr(removed, column), "again": str(again.pk)}
+    record_event(session, removed, "uploaded again", details=details)
+    setattr(removed, column, None)
+    session.flush()

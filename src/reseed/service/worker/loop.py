@@ -29,6 +29,7 @@ from reseed.service.database.jobs import (
 from reseed.service.database.overdue import fail_subject, reap
 from reseed.service.database.transitions import StateChanged
 from reseed.service.images.keeping import remove_refused
+from reseed.service.operations.retention import keep_house
 from reseed.service.uploads.retention import expire_uploads
 from reseed.service.worker.handlers import HANDLERS
 from reseed.service.worker.orphans import end_orphans
@@ -36,6 +37,7 @@ from reseed.service.worker.worker import Worker, WorkerStops
 
 _IDLE_S = 1.0
 _FILES_EVERY_S = 60.0
+_HOUSE_EVERY_S = 3600.0
 _BACKOFF_S = 5.0
 _FURTHER = 4.0
 _log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ def run_worker(worker: Worker, *, kinds: Collection[str] | None = None, until_id
     """
     known = [kind for kind in HANDLERS if kinds is None or kind in kinds]
     _log.info("worker started", extra={"owner": worker.owner, "kinds": known})
-    next_tidying = next_cleaning = 0.0
+    next_tidying = next_cleaning = next_house = 0.0
     while not worker.stop.is_set():
         try:
             if time.monotonic() >= next_tidying:
@@ -66,6 +68,10 @@ def run_worker(worker: Worker, *, kinds: Collection[str] | None = None, until_id
                 next_cleaning = time.monotonic() + _FILES_EVERY_S
                 expire_uploads(worker.database, worker.folders)
                 remove_refused(worker.database, worker.folders)
+            if time.monotonic() >= next_house:
+                next_house = time.monotonic() + _HOUSE_EVERY_S
+                days = worker.settings.retention_days
+                keep_house(worker.database, worker.folders, retention_days=days)
             lease = claim(worker.database, worker.owner, lease_for=worker.lease_for, kinds=known)
             if lease is not None:
                 work(worker, lease)

@@ -173,6 +173,8 @@ def _add_submissions(session: Session, folder: DataFolder, found: Contents) -> N
     submissions = session.scalars(select(Submission)).all()
     found.counts["submission"] = len(submissions)
     for submission in submissions:
+        if submission.outputs_removed_at is not None:
+            continue
         if not submission.state.is_terminal:
             path = folder.preprocessed(submission.pk)
             found.folders.append(StoredFolder(_name(folder, path), path))

@@ -36,7 +36,7 @@ _FOLDERS = ("uploads", "images", "models", "submissions", "phases")
 _FILES = "files"
 _MARK = "database"
 # What a file system, or `reseed serve` on an empty installation, may have put there.
-_HARMLESS = ("lost+found", "leaderboards")
+_HARMLESS = ("lost+found", "leaderboards", ".housekeeping.lock")
 
 
 @dataclass(frozen=True)
