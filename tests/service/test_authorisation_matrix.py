@@ -70,7 +70,11 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "GET /api/v1/algorithms/{algorithm}/": (OWNER, None),
     "GET /api/v1/algorithms/images/": (USERS, None),
     "GET /api/v1/algorithms/images/{image}/": (OWNER, None),
+    # Its submission was evaluated.
+    "DELETE /api/v1/algorithms/images/{image}/": ("401 404 409 404 404 404 409", None),
     "GET /api/v1/algorithms/models/": (USERS, None),
+    # It is removed when the administrator asks.
+    "DELETE /api/v1/algorithms/models/{model}/": ("401 404 204 404 404 404 409", None),
     "GET /api/v1/algorithms/models/{model}/": (OWNER, None),
     "OPTIONS /api/v1/uploads/": ("401 204 204 204 204 204 204", None),
     "GET /api/v1/uploads/": (USERS, None),
@@ -131,6 +135,8 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "POST /login/": ("403 403 403 403 403 403 403", None),
     "POST /logout/": ("303 303 303 303 303 303 303", None),
     "GET /account/": (PAGE_OF_USERS, None),
+    "POST /account/images/{image}/remove/": ("303 404 409 404 404 404 409", None),
+    "POST /account/models/{model}/remove/": ("303 404 303 404 404 404 409", None),
     "POST /account/tokens/": ("303 422 422 422 422 422 422", None),
     "POST /account/tokens/{token}/revoke/": ("303 404 303 404 404 404 303", None),
 }

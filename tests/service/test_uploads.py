@@ -22,6 +22,7 @@ from reseed.service.database.columns import now_utc
 from reseed.service.database.engine import Database
 from reseed.service.database.models import Upload
 from reseed.service.domain.states import UploadState
+from reseed.service.images.keeping import remove_refused
 from reseed.service.uploads import admission
 from reseed.service.uploads.headers import checksum_of, http_date, metadata_header, metadata_of
 from reseed.service.uploads.refusals import InvalidHeader, UploadGone
@@ -299,9 +300,31 @@ class TestQuota:
             url = begin(client, 990)
             refused = client.post(UPLOADS, headers={**TUS, "Upload-Length": "1"})
             assert refused.status_code == 413
-            assert "you may keep 3000 bytes and keep 3000 already" in refused.json()["detail"]
+            words = (
+                "you may keep 3 KiB and keep 3 KiB already, this upload has 1 bytes: remove images, models"
+            )
+            assert words in refused.json()["detail"]
+            assert client.get("/api/v1/me/").json()["storage"] == {
+                "quota_bytes": 3000,
+                "kept_bytes": 3000,
+                "uploads_bytes": 1990,
+                "images_bytes": 1000,
+                "models_bytes": 10,
+            }
+            assert "3.0 kB of 3.0 kB" in client.get("/account/").text
             assert client.delete(url, headers=TUS).status_code == 204
             begin(client, 990)
+            # a model that no submission needs gives its room back at once, and its bytes soon
+            stored = world.installation.folder.model(UUID(world.names["model"]))
+            stored.parent.mkdir()
+            stored.write_bytes(b"weights")
+            assert client.delete(f"/api/v1/algorithms/models/{world.names['model']}/").status_code == 204
+            begin(client, 10)
+            assert remove_refused(world.database, world.installation.folder) == 1
+            assert not stored.exists()
+            refused = client.delete(f"/api/v1/algorithms/images/{world.names['image']}/")
+            assert refused.status_code == 409
+            assert f"submission {world.names['submission']} needs it" in refused.json()["detail"]
         with world.client("other_participant") as other:
             begin(other, 3000)
 

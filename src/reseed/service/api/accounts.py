@@ -23,6 +23,7 @@ from reseed.service.security.authorisation import NotLoggedIn, NotThere, logged_
 from reseed.service.security.csrf import csrf_token
 from reseed.service.security.rates import TooOften, count_or_refuse, is_exhausted
 from reseed.service.security.sessions import COOKIE, cookie_value, log_in, log_out, user_of_password
+from reseed.service.uploads.admission import kept_by
 
 router = APIRouter(tags=["account"])
 _QUARTER_HOUR_S = 900
@@ -35,6 +36,16 @@ class Credentials(BaseModel):
     password: str = Field(max_length=512)
 
 
+class Storage(BaseModel):
+    """What a user keeps, in bytes: uploads as they will be, images and models that are not removed."""
+
+    quota_bytes: int
+    kept_bytes: int
+    uploads_bytes: int
+    images_bytes: int
+    models_bytes: int
+
+
 class Me(BaseModel):
     """Who the service takes the asker for."""
 
@@ -42,6 +53,7 @@ class Me(BaseModel):
     email: str | None
     is_administrator: bool
     scopes: list[Scope] | None = Field(description="Of the token; null for a log-in by password.")
+    storage: Storage
     csrf_token: str | None = Field(description="To send as X-CSRF-Token with requests that change things.")
 
 
@@ -131,7 +143,8 @@ def login(
     """Log in by password; the answer sets the cookie."""
     begun = authenticated_login(installation, credentials.username, credentials.password, asker.address)
     set_login_cookie(response, installation, begun)
-    return _me(begun.user, None, csrf_token(str(begun.pk), installation.settings.secret_key))
+    token = csrf_token(str(begun.pk), installation.settings.secret_key)
+    return _me(installation, begun.user, None, token)
 
 
 @router.post("/logout/", status_code=204, responses=problems(), operation_id="log_out")
@@ -150,11 +163,20 @@ def me(installation: InstallationHere, asker: AskerHere) -> Me:
     token = None
     if asker.login_pk is not None:
         token = csrf_token(str(asker.login_pk), installation.settings.secret_key)
-    return _me(user, None if asker.scopes is None else sorted(asker.scopes), token)
+    return _me(installation, user, None if asker.scopes is None else sorted(asker.scopes), token)
 
 
-def _me(user: User, scopes: list[Scope] | None, token: str | None) -> Me:
+def _me(installation: Installation, user: User, scopes: list[Scope] | None, token: str | None) -> Me:
+    with installation.database.read() as session:
+        kept = kept_by(session, user.pk)
     return Me(
+        storage=Storage(
+            quota_bytes=installation.settings.quota_bytes,
+            kept_bytes=kept.total,
+            uploads_bytes=kept.uploads,
+            images_bytes=kept.images,
+            models_bytes=kept.models,
+        ),
         username=user.username,
         email=user.email,
         is_administrator=user.is_administrator,

@@ -1,4 +1,4 @@
-"""Routes that make an algorithm's image or model of a finished upload."""
+"""Routes that make an algorithm's image or model of a finished upload, and that remove one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from reseed.service.database.models import AlgorithmImage, AlgorithmModel, Job, 
 from reseed.service.database.transitions import enter, transition
 from reseed.service.domain.permissions import Action
 from reseed.service.domain.states import ArchiveState, UploadState
+from reseed.service.images.keeping import needed_by
 from reseed.service.security.authorisation import Asker, logged_in, require
 from reseed.service.settings import ServiceSettings
 from reseed.service.uploads.refusals import TooLarge
@@ -54,6 +55,53 @@ def create_model(wanted: NewArchive, installation: InstallationHere, asker: Aske
     with installation.database.write() as session:
         model = new_model(session, asker, wanted, installation.settings)
         return AlgorithmModelShape.of(model, installation.settings.base_url)
+
+
+@router.delete(
+    "/images/{pk}/", status_code=204, responses=problems(409), operation_id="remove_algorithm_image"
+)
+def remove_image(pk: UUID, installation: InstallationHere, asker: AskerHere) -> None:
+    """Remove an image of yours that no submission needs: none is under way or was evaluated with it."""
+    logged_in(asker)
+    with installation.database.write() as session:
+        remove_archive(session, asker, AlgorithmImage, pk)
+
+
+@router.delete(
+    "/models/{pk}/", status_code=204, responses=problems(409), operation_id="remove_algorithm_model"
+)
+def remove_model(pk: UUID, installation: InstallationHere, asker: AskerHere) -> None:
+    """Remove a model of yours that no submission needs: none is under way or was evaluated with it."""
+    logged_in(asker)
+    with installation.database.write() as session:
+        remove_archive(session, asker, AlgorithmModel, pk)
+
+
+def remove_archive(
+    session: Session, asker: Asker, table: type[AlgorithmImage | AlgorithmModel], pk: UUID
+) -> None:
+    """
+    Give up an image or a model; a worker removes its bytes.
+
+    Raises
+    ------
+    NotThere, NotAllowed
+    Conflict
+        When it is being checked or removed already, or a submission needs it.
+    """
+    noun = "image" if table is AlgorithmImage else "model"
+    # a submission that is being made with it waits, and sees that it is gone
+    session.execute(select(table.pk).where(table.pk == pk).with_for_update())
+    archive = found_row(session, table, pk, noun)
+    owners = [archive.algorithm.owner_pk]
+    require(session, asker, Action.EDIT_ALGORITHM, owners=owners, hidden=f"there is no {noun} {pk}")
+    if not archive.state.may_become(ArchiveState.REMOVED):
+        raise Conflict(f"{noun} {pk} cannot be removed, it is {archive.state}")
+    submission = needed_by(session, archive)
+    if submission is not None:
+        raise Conflict(f"{noun} {pk} cannot be removed: submission {submission} needs it")
+    reason = f"removed by {logged_in(asker).username}"
+    transition(session, archive, ArchiveState.REMOVED, reason=reason, actor=asker.pk)
 
 
 def new_image(

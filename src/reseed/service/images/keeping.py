@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.orm import Session
 
 from reseed.contracts.errors import InfrastructureError
 from reseed.contracts.files import make_folder, sync_folder
 from reseed.service.database.engine import Database
-from reseed.service.database.models import AlgorithmImage, AlgorithmModel
-from reseed.service.domain.states import ArchiveState
+from reseed.service.database.models import AlgorithmImage, AlgorithmModel, Run, Submission
+from reseed.service.domain.states import ArchiveState, SubmissionState
 from reseed.service.folders import DataFolder
 
 Archive = AlgorithmImage | AlgorithmModel
@@ -25,6 +27,27 @@ def archive_path(folder: DataFolder, archive: Archive) -> Path:
     """Where the tarball of an image or a model lies."""
     is_image = isinstance(archive, AlgorithmImage)
     return folder.image(archive.pk) if is_image else folder.model(archive.pk)
+
+
+def used_by(table: type[Archive]) -> Select[Any]:
+    """The submissions that an image or a model belongs to, for a statement about that table."""
+    if table is AlgorithmImage:
+        return select(Submission.pk).where(Submission.algorithm_image_pk == AlgorithmImage.pk)
+    theirs = exists().where(Run.submission_pk == Submission.pk, Run.algorithm_model_pk == AlgorithmModel.pk)
+    return select(Submission.pk).where(theirs)
+
+
+def is_needed() -> ColumnElement[bool]:
+    """The condition on submissions that need what they were made of: not over, or on the leaderboard."""
+    over = tuple(state for state in SubmissionState if state.is_terminal)
+    return Submission.state.not_in(over) | (Submission.state == SubmissionState.EVALUATED)
+
+
+def needed_by(session: Session, archive: Archive) -> UUID | None:
+    """A submission that needs an image or a model; None when it may be removed."""
+    table = type(archive)
+    users = used_by(table).where(is_needed())
+    return session.scalar(select(Submission.pk).where(Submission.pk.in_(users.where(table.pk == archive.pk))))
 
 
 def take_over(folder: DataFolder, archive: Archive) -> Path:

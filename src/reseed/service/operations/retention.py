@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy import select
 
 from reseed.contracts.files import make_folder
 from reseed.service.database.engine import Database
-from reseed.service.database.models import AlgorithmImage, AlgorithmModel, Run, Submission
+from reseed.service.database.models import AlgorithmImage, AlgorithmModel, Submission
 from reseed.service.database.transitions import record_event, transition
 from reseed.service.domain.states import ArchiveState, SubmissionState
 from reseed.service.folders import DataFolder
-from reseed.service.images.keeping import archive_path, remove_refused
+from reseed.service.images.keeping import archive_path, is_needed, remove_refused, used_by
 from reseed.service.uploads.retention import expire_uploads
 
 _LOG = logging.getLogger(__name__)
@@ -143,26 +143,15 @@ def _remove_marked(database: Database, folder: DataFolder) -> None:
 def _old_archives(database: Database, folder: DataFolder, days: int, *, dry_run: bool) -> list[Removal]:
     """Images and models that were used, and by submissions only that were not evaluated, long ago."""
     found = []
-    uses: tuple[tuple[str, type[Any], Select[Any]], ...] = (
-        ("image", AlgorithmImage, _submissions_of(Submission.algorithm_image_pk == AlgorithmImage.pk)),
-        (
-            "model",
-            AlgorithmModel,
-            _submissions_of(
-                exists().where(
-                    Run.submission_pk == Submission.pk, Run.algorithm_model_pk == AlgorithmModel.pk
-                )
-            ),
-        ),
-    )
-    for noun, table, users in uses:
+    tables: tuple[tuple[str, type[Any]], ...] = (("image", AlgorithmImage), ("model", AlgorithmModel))
+    for noun, table in tables:
+        users = used_by(table)
         with database.write() as session:
             before = database.now(session) - timedelta(days=days)
-            useful = Submission.state.not_in(_OVER) | (Submission.state == SubmissionState.EVALUATED)
             old = select(table).where(
                 table.state == ArchiveState.READY,
                 users.exists(),
-                ~users.where(useful | (Submission.state_since >= before)).exists(),
+                ~users.where(is_needed() | (Submission.state_since >= before)).exists(),
             )
             rows = session.scalars(old.with_for_update(of=table, skip_locked=True)).all()
             for row in rows:
@@ -172,10 +161,6 @@ def _old_archives(database: Database, folder: DataFolder, days: int, *, dry_run:
                     transition(session, row, ArchiveState.REMOVED, reason=why)
                 found.append(Removal(f"{noun} {row.pk} of {row.algorithm.slug}", why, n_bytes))
     return found
-
-
-def _submissions_of(condition: ColumnElement[bool]) -> Select[Any]:
-    return select(Submission.pk).where(condition)
 
 
 def _age(days: int) -> str:

@@ -1,21 +1,25 @@
-"""The pages of a person's own account: log in and out, tokens."""
+"""The pages of a person's own account: log in and out, what they keep, tokens."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from reseed.service.api import accounts
+from reseed.service.api import accounts, archives
 from reseed.service.api.accounts import NewToken, authenticated_login, set_login_cookie
 from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.database.columns import now_utc
-from reseed.service.database.models import Submission, Token
+from reseed.service.database.models import AlgorithmImage, AlgorithmModel, Submission, Token
 from reseed.service.domain.permissions import Action, Scope
+from reseed.service.domain.states import ArchiveState
+from reseed.service.images.keeping import is_needed, used_by
 from reseed.service.pages.forms import FormHere, checked, field, inner_path, see
 from reseed.service.pages.rendering import page
 from reseed.service.security import csrf
@@ -28,8 +32,11 @@ from reseed.service.security.authorisation import (
 )
 from reseed.service.security.rates import TooOften
 from reseed.service.security.sessions import COOKIE, log_out
+from reseed.service.uploads.admission import kept_by
 
 router = APIRouter()
+
+_ARCHIVES_SHOWN = 100
 
 SCOPE_MEANINGS = {
     Scope.READ: "read challenges, leaderboards and your own submissions",
@@ -122,7 +129,7 @@ def logout(installation: InstallationHere, asker: AskerHere, _form: FormHere) ->
 
 @router.get("/account/")
 def account(request: Request, installation: InstallationHere, asker: AskerHere) -> Response:
-    """Your tokens and your submissions."""
+    """Your submissions, what you keep, and your tokens."""
     return _account_page(request, installation, asker)
 
 
@@ -142,12 +149,54 @@ def _account_page(
             request,
             "account.html",
             asker,
+            kept=kept_by(session, user.pk),
+            quota_bytes=installation.settings.quota_bytes,
+            archives=_archives(session, user.pk),
             tokens=tokens,
             submissions=submissions,
             scopes=SCOPE_MEANINGS,
             secret=secret,
             now=now_utc(),
         )
+
+
+@dataclass(frozen=True)
+class KeptArchive:
+    """An image or a model that is kept."""
+
+    kind: str
+    row: AlgorithmImage | AlgorithmModel
+    is_needed: bool
+
+
+def _archives(session: Session, user_pk: UUID) -> list[KeptArchive]:
+    """The newest images and models of a person that count in the quota."""
+    found: list[KeptArchive] = []
+    tables: tuple[tuple[str, type[Any]], ...] = (("image", AlgorithmImage), ("model", AlgorithmModel))
+    for kind, table in tables:
+        needed = used_by(table).where(is_needed()).correlate(table).exists()
+        rows = session.execute(
+            select(table, needed)
+            .where(table.creator_pk == user_pk, table.state == ArchiveState.READY)
+            .order_by(table.created.desc())
+            .limit(_ARCHIVES_SHOWN)
+        )
+        found += [KeptArchive(kind, row, is_needed=bool(needs)) for row, needs in rows]
+    return found
+
+
+@router.post("/account/images/{pk}/remove/")
+def remove_image(pk: UUID, installation: InstallationHere, asker: AskerHere, _form: FormHere) -> Response:
+    """Remove an image of yours."""
+    archives.remove_image(pk, installation, asker)
+    return see("/account/")
+
+
+@router.post("/account/models/{pk}/remove/")
+def remove_model(pk: UUID, installation: InstallationHere, asker: AskerHere, _form: FormHere) -> Response:
+    """Remove a model of yours."""
+    archives.remove_model(pk, installation, asker)
+    return see("/account/")
 
 
 @router.post("/account/tokens/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from reseed.contracts.files import make_folder
+from reseed.orchestration.disk import bytes_text
 from reseed.service.database.models import AlgorithmImage, AlgorithmModel, Upload, User
 from reseed.service.database.transitions import enter
 from reseed.service.domain.states import ArchiveState, UploadState
@@ -30,22 +32,28 @@ def largest_upload(settings: ServiceSettings) -> int:
     return max(settings.max_image_bytes, settings.max_model_bytes)
 
 
-def kept_bytes(session: Session, user_pk: UUID) -> int:
+@dataclass(frozen=True)
+class Kept:
+    """Bytes that a user keeps: of uploads as they will be, of images and of models."""
+
+    uploads: int
+    images: int
+    models: int
+
+    @property
+    def total(self) -> int:
+        """What counts in the quota."""
+        return self.uploads + self.images + self.models
+
+
+def kept_by(session: Session, user_pk: UUID) -> Kept:
     """What a user's uploads, images and models take up, or will."""
+
+    def archives(table: type[AlgorithmImage | AlgorithmModel]) -> int:
+        return _sum(session, table.size_bytes, table.creator_pk == user_pk, table.state.in_(_STORED))
+
     uploads = _sum(session, Upload.size_bytes, Upload.creator_pk == user_pk, Upload.state.in_(_WAITING))
-    images = _sum(
-        session,
-        AlgorithmImage.size_bytes,
-        AlgorithmImage.creator_pk == user_pk,
-        AlgorithmImage.state.in_(_STORED),
-    )
-    models = _sum(
-        session,
-        AlgorithmModel.size_bytes,
-        AlgorithmModel.creator_pk == user_pk,
-        AlgorithmModel.state.in_(_STORED),
-    )
-    return uploads + images + models
+    return Kept(uploads, archives(AlgorithmImage), archives(AlgorithmModel))
 
 
 def _sum(
@@ -97,10 +105,12 @@ def new_upload(
         raise TooLarge(f"an upload may have at most {largest} bytes, this one has {size_bytes}")
     # two of one user's requests at once: the second counts the first
     session.execute(select(User.pk).where(User.pk == user.pk).with_for_update())
-    kept = kept_bytes(session, user.pk)
+    kept = kept_by(session, user.pk).total
     if kept + size_bytes > settings.quota_bytes:
+        quota, already, wanted = map(bytes_text, (settings.quota_bytes, kept, size_bytes))
         raise TooLarge(
-            f"you may keep {settings.quota_bytes} bytes and keep {kept} already; this upload has {size_bytes}"
+            f"you may keep {quota} and keep {already} already, this upload has {wanted}: "
+            "remove images, models or uploads that you do not need"
         )
     _check_room(session, folder.uploads, size_bytes)
     upload = Upload(
