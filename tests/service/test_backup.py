@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,11 +30,21 @@ from reseed.service.database.models import (
     LoginSession,
     Phase,
     RateWindow,
+    RunCase,
+    Submission,
     Upload,
     User,
 )
 from reseed.service.database.overdue import reap
-from reseed.service.domain.states import ArchiveState, JobState, SubmissionState, UploadState
+from reseed.service.database.transitions import transition
+from reseed.service.domain.states import (
+    ArchiveState,
+    CaseState,
+    JobState,
+    RunState,
+    SubmissionState,
+    UploadState,
+)
 from reseed.service.installation import Installation, installation
 from reseed.service.operations.backup import settling, taking
 from reseed.service.operations.backup.archive import HEADER, InvalidBackup, new_archive
@@ -325,6 +336,45 @@ class TestTaken:
             _check_stored(again)
             again.database.close()
         here.database.close()
+
+    @on_sqlite
+    def test_of_a_retraining_what_is_finished(self, furnished: tuple[World, Any], tmp_path: Path):
+        """
+        A trained member, what `preprocess` made, a case that has succeeded and logs; not the member and the
+        case that are under way, nor checkpoints.
+        """
+        world, _ = furnished
+        pk, folder = UUID(world.names["queued_submission"]), world.installation.folder
+        with world.database.write() as session:
+            submission = session.get_one(Submission, pk)
+            transition(session, submission, SubmissionState.CHECKING)
+            transition(session, submission, SubmissionState.TRYING)
+            run = submission.runs[0]
+            transition(session, run, RunState.TRAINING)
+            run.seeds = {"member-0": {"weights": 1}}
+            for name, state in (("one", CaseState.SUCCEEDED), ("two", CaseState.RUNNING)):
+                session.add(RunCase(run_pk=run.pk, name=name, state=state))
+        finished = {
+            folder.preprocessed(pk) / "array.npy",
+            folder.model_folder(pk, 1) / "member-0/weights",
+            folder.trained(pk, 1, "member-0") / "data/curve.csv",
+            folder.case_output(pk, 1, "one") / "score.json",
+            folder.log(pk, 1, "train-member-0"),
+        }
+        under_way = {
+            folder.model_folder(pk, 1) / "member-1/weights",
+            folder.trained(pk, 1, "member-1") / "data/curve.csv",
+            folder.case_output(pk, 1, "two") / "score.json",
+            folder.step(pk, 1, "train-member-1") / "checkpoints/last",
+            folder.log(pk, 1, "evaluate").with_name(".evaluate.log.1.tmp"),
+        }
+        for path in finished | under_way:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+        take_backup(world.installation, tmp_path / "backup.tar")
+        with tarfile.open(tmp_path / "backup.tar") as tar:
+            names = {name for name in tar.getnames() if str(pk) in name}
+        assert names == {path.relative_to(folder.root).as_posix() for path in finished}
 
     @on_sqlite
     def test_nothing_is_written_over_a_backup(self, furnished: tuple[World, Any], tmp_path: Path):
