@@ -581,7 +581,7 @@ class TestKilled:
         assert "was not restored to its end" in refused.stderr
         ended = command(empty.folder.root, url, *words)
         assert ended.returncode == 0, ended.stderr
-        assert "1 jobs wait for a worker, 1 of which one had" in ended.stdout
+        assert "jobs that wait for a worker: 1; one had taken 1 of them" in ended.stdout
         assert f"{len(files) + 2} files" in ended.stdout
         refuse_unfinished_restore(empty.folder)
         assert submission_of(empty.database, world.names["submission"]).state is SubmissionState.EVALUATED

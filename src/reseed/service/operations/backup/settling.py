@@ -129,7 +129,9 @@ def _free_jobs(session: Session) -> list[str]:
         job.available_at = job.state_since
     session.flush()
     n_open = session.scalar(select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)) or 0
-    return [f"{n_open} jobs wait for a worker, {len(jobs)} of which one had"] if n_open else []
+    if not n_open:
+        return []
+    return [f"jobs that wait for a worker: {n_open}; one had taken {len(jobs)} of them"]
 
 
 def _tokens(session: Session, created: datetime) -> list[str]:
@@ -138,8 +140,8 @@ def _tokens(session: Session, created: datetime) -> list[str]:
     if not n_tokens:
         return []
     return [
-        f"{n_tokens} tokens are valid as they were at {created:%Y-%m-%d %H:%M} UTC: revoke those again that "
-        "were revoked since (reseed service token revoke)"
+        f"tokens that are valid as they were at {created:%Y-%m-%d %H:%M} UTC: {n_tokens}; revoke those again "
+        "that were revoked since (reseed service token revoke)"
     ]
 
 
