@@ -52,6 +52,19 @@ class Server:
 
     def start(self) -> None:
         """Start the process, and return when it answers."""
+        process = self.launch()
+        deadline = time.monotonic() + _DEADLINE_S
+        while True:
+            assert process.poll() is None, (self.folder / "server.log").read_text()
+            try:
+                if httpx.get(f"{self.url}/healthz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
+                time.sleep(0.05)
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start the process, which is of a group of its own."""
         environment = {
             **os.environ,
             "RESEED_SECRET_KEY": SECRET,
@@ -69,15 +82,7 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _DEADLINE_S
-        while True:
-            assert self.process.poll() is None, (self.folder / "server.log").read_text()
-            try:
-                if httpx.get(f"{self.url}/healthz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
-                time.sleep(0.05)
+        return self.process
 
     def kill(self) -> None:
         """SIGKILL to all of its processes: nothing is said, nothing is put away."""

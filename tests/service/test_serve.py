@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from reseed.cli import main
+from tests.service.server import new_server
 from tests.service.world import SECRET
 
 _DEADLINE_S = 60
@@ -102,6 +104,27 @@ def test_a_person_from_the_command_line_to_the_api(server: tuple[str, Path], tmp
     requests = [line for line in lines if line["event"] == "request"]
     assert {line["path"] for line in requests} >= {"/api/v1/me/", "/api/v1/challenges/"}
     assert token not in log.read_text()
+
+
+def test_workers_end_with_their_master(migrated_sqlite: Path, tmp_path: Path):
+    """
+    SIGKILL to the master alone: nobody goes on without it, and the port is free for the next one.
+
+    The connection that a worker has meanwhile would keep one that shuts down by itself waiting.
+    """
+    server = new_server(migrated_sqlite, tmp_path / "data")
+    server.start()
+    assert server.process is not None
+    children = psutil.Process(server.process.pid).children()
+    assert len(children) == 2
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/healthz").status_code == 200
+        server.process.kill()
+        server.process.wait()
+        server.start()
+        assert not [each for each in children if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    server.kill()
+    assert "Connection in use" not in (server.folder / "server.log").read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +16,7 @@ from gunicorn.workers import SUPPORTED_WORKERS
 
 # Before anything imports prometheus_client, which reads it then.
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_PR_SET_PDEATHSIG = 1
 
 _LOGS: dict[str, Any] = {
     "version": 1,
@@ -62,6 +66,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             # whom to believe is the application's to decide
             "forwarded_allow_ips": "",
             "logconfig_dict": _LOGS,
+            "post_fork": _end_with_master,
             "child_exit": _forget_worker,
         }
         for name, value in settings.items():
@@ -72,6 +77,21 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         from reseed.service.asgi import application  # noqa: PLC0415  (not in the process that forks)
 
         return application()
+
+
+def _end_with_master(master: Any, worker: Any) -> None:
+    """
+    Let the kernel kill a worker whose master is gone.
+
+    By itself it would look for the master every second once it is up, and then hold the port, and
+    what it is at, for up to 30 s more: a server that is started again would not get the port.
+    """
+    if sys.platform != "linux":
+        return
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        worker.log.warning("prctl: %s", os.strerror(ctypes.get_errno()))
+    if os.getppid() != master.pid:
+        os._exit(1)  # it was gone before
 
 
 def _forget_worker(_server: Any, worker: Any) -> None:

@@ -14,7 +14,7 @@ from reseed.contracts.errors import InfrastructureError, UserError
 # The first part after a restart waits until the service has read what is there: of 10 GB, minutes.
 _TIMEOUT = httpx.Timeout(60, read=600)
 # How long a service that is being restarted is waited for, again and again.
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_PAUSES_S = (0.5, 1.0, 2.0, *[3.0] * 9)
 _AWAY = frozenset({502, 503, 504})
 
 
