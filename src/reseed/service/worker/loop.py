@@ -32,6 +32,7 @@ from reseed.service.images.keeping import remove_refused
 from reseed.service.operations.retention import keep_house
 from reseed.service.uploads.retention import expire_uploads
 from reseed.service.worker.handlers import HANDLERS
+from reseed.service.worker.leftovers import remove_leftovers
 from reseed.service.worker.orphans import end_orphans
 from reseed.service.worker.worker import Worker, WorkerStops
 
@@ -68,6 +69,7 @@ def run_worker(worker: Worker, *, kinds: Collection[str] | None = None, until_id
                 next_cleaning = time.monotonic() + _FILES_EVERY_S
                 expire_uploads(worker.database, worker.folders)
                 remove_refused(worker.database, worker.folders)
+                remove_leftovers(worker.database, worker.folders)
             if time.monotonic() >= next_house:
                 next_house = time.monotonic() + _HOUSE_EVERY_S
                 days = worker.settings.retention_days
