@@ -53,12 +53,15 @@ def image_tag(behaviour: str) -> str:
     return f"reseed-test-worker:{behaviour}"
 
 
-def build_test_image(behaviour: str, *, account: str = "10001:10001") -> str:
+def build_test_image(
+    behaviour: str, *, account: str = "10001:10001", dockerfile: str = "Dockerfile", tag: str = ""
+) -> str:
     """Build the small algorithm with a behaviour, for a user; its digest."""
     built = subprocess.run(
         [
-            "docker", "build", "--quiet", "--tag", image_tag(behaviour),
-            "--build-arg", f"BEHAVIOUR={behaviour}", "--build-arg", f"ACCOUNT={account}", str(HERE / "image"),
+            "docker", "build", "--quiet", "--tag", tag or image_tag(behaviour),
+            "--build-arg", f"BEHAVIOUR={behaviour}", "--build-arg", f"ACCOUNT={account}",
+            "--file", str(HERE / "image" / dockerfile), str(HERE / "image"),
         ],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
