@@ -59,7 +59,7 @@ def build_test_image(
     """Build the small algorithm with a behaviour, for a user; its digest."""
     built = subprocess.run(
         [
-            "docker", "build", "--quiet", "--tag", tag or image_tag(behaviour),
+            "docker", "build", "--quiet", "--network", "none", "--tag", tag or image_tag(behaviour),
             "--build-arg", f"BEHAVIOUR={behaviour}", "--build-arg", f"ACCOUNT={account}",
             "--file", str(HERE / "image" / dockerfile), str(HERE / "image"),
         ],
