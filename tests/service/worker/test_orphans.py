@@ -8,15 +8,43 @@ from uuid import UUID, uuid4
 import docker
 import pytest
 
+from reseed.contracts.errors import InfrastructureError
+from reseed.contracts.job import Attempt
 from reseed.orchestration.executors.pinned import PinnedDockerExecutor
+from reseed.orchestration.study_folder import AttemptFolder
 from reseed.service.database.jobs import claim, enqueue, finish
 from reseed.service.database.models import Job
 from reseed.service.worker.orphans import end_orphans
-from reseed.service.worker.worker import Worker
+from reseed.service.worker.worker import INSTALLATION_LABEL, Worker
 from tests.service.worker.world import Hosted, build_test_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
 _MINUTE = timedelta(minutes=1)
+
+
+class Reluctant(PinnedDockerExecutor):
+    """An engine that does not remove the container of an attempt when it is asked to."""
+
+    def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
+        raise InfrastructureError(f"{folder.path.name} cannot be removed: removal is already in progress")
+
+
+def test_a_container_that_is_not_removed_is_no_fault_of_the_job(
+    engine: docker.DockerClient, challenge: Hosted
+):
+    """
+    The submission ends by its own reason, at the first attempt; the container goes afterwards.
+    """
+    pk = challenge.submit(challenge.phase(), build_test_image("broken"))
+    worker = challenge.work(programs=Reluctant.connected())
+    assert challenge.submission(pk).reason == (
+        "run 1: the first case: exit code 3: the weights do not fit the network"
+    )
+    assert [job.attempts for job in challenge.jobs("try")] == [1]
+    assert isinstance(worker.programs, PinnedDockerExecutor)
+    assert end_orphans(challenge.database, challenge.here.folder, worker.programs) == 1
+    label = f"{INSTALLATION_LABEL}={challenge.here.folder.root}"
+    assert engine.containers.list(all=True, filters={"label": label}) == []
 
 
 def _job(challenge: Hosted, kind: str, owner: str | None = None, *, is_done: bool = False) -> UUID:

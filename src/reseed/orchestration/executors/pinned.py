@@ -104,11 +104,12 @@ class PinnedDockerExecutor(DockerExecutor):
             yield LabelledContainer(str(container.id), dict(container.labels))
 
     def end(self, identifier: str) -> None:
-        """Kill and remove a container, which may be gone already."""
+        """Kill and remove a container, which may be gone already, or on its way."""
         try:
             asked(lambda: self._client.containers.get(identifier).remove(force=True), "cannot be removed")
         except InfrastructureError as error:
-            if not isinstance(error.__cause__, docker.errors.NotFound):
+            cause = error.__cause__
+            if not (isinstance(cause, docker.errors.APIError) and cause.status_code in (404, 409)):
                 raise
 
     def _start_of(self, config: Mapping[str, Any], launch: Launch) -> dict[str, list[str]]:

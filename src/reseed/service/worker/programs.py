@@ -90,9 +90,17 @@ def _adopted(worker: Worker, folder: JobFolder, last: Attempt | None) -> Attempt
 
 
 def _forget(worker: Worker, attempt: Attempt, folder: AttemptFolder) -> None:
-    """Remove the container of an attempt that is over."""
+    """
+    Remove the container of an attempt that is over.
+
+    One that the engine does not remove now, as while a removal that a killed worker has asked for goes
+    on, is no fault of the job: no other attempt has its name, and it is ended with the job (orphans.py).
+    """
     if attempt.handle.get("engine") == worker.programs.engine_id:
-        worker.programs.release(attempt, folder)
+        try:
+            worker.programs.release(attempt, folder)
+        except InfrastructureError as error:
+            _log.warning("container left for later", extra={"place": str(folder.path), "error": str(error)})
 
 
 def _start(worker: Worker, lease: Lease, program: Program, *, number: int) -> Attempt:
@@ -200,7 +208,7 @@ def _close(worker: Worker, program: Program, attempt: Attempt) -> None:
     """Record that an attempt is over, then remove its container and what nobody needs of its folder."""
     folder = JobFolder(program.step)
     write_json_atomically(_record_path(folder), attempt)
-    worker.programs.release(attempt, folder.attempt(attempt.number))
+    _forget(worker, attempt, folder.attempt(attempt.number))
     with contextlib.suppress(OSError):
         shutil.rmtree(folder.attempt(attempt.number).path)
 
