@@ -86,11 +86,11 @@ class Installed:
         assert self.server.process is not None
         master = psutil.Process(self.server.process.pid)
         children = master.children()
-        if is_master:
+        if is_master or not children:
             master.kill()
             self.server.process.wait()
             self.orphans += children
-        elif children:
+        else:
             # its master starts another one
             rng.choice(children).kill()
 

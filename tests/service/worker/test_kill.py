@@ -36,10 +36,11 @@ from reseed.service.database.models import (
     Job,
     Run,
     Submission,
+    Upload,
 )
 from reseed.service.domain.permissions import Scope
 from reseed.service.domain.roles import Role
-from reseed.service.domain.states import EvaluationState, JobState, SubmissionState
+from reseed.service.domain.states import EvaluationState, JobState, SubmissionState, UploadState
 from reseed.service.images.keeping import remove_refused
 from reseed.service.security.tokens import make_token
 from reseed.service.uploads.retention import expire_uploads
@@ -118,6 +119,7 @@ def test_twenty_kills_during_thirty_submissions(engine: docker.DockerClient, cha
     assert len(submitted) == n_participants * n_each
     _check_submissions(challenge, submitted)
     _check_containers(challenge, ends)
+    _check_uploads(challenge, n_sent=2 * n_participants + len(submitted))
     _check_files(challenge, [path for one in participants for path in one.models])
 
 
@@ -281,6 +283,12 @@ def _check_containers(challenge: Hosted, ends: list[tuple[str, str]]) -> None:
             select(func.count()).where(Submission.state == SubmissionState.EVALUATED)
         )
     assert sum(Path(step).name == "evaluate" for step, _ in ends) == n_evaluated, f"seed {SEED}"
+
+
+def _check_uploads(challenge: Hosted, *, n_sent: int) -> None:
+    """Each file is one upload: what was cut was gone on with, and not begun again."""
+    with challenge.database.read() as session:
+        assert list(session.scalars(select(Upload.state))) == [UploadState.USED] * n_sent, f"seed {SEED}"
 
 
 def _check_files(challenge: Hosted, sent: list[Path]) -> None:
