@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -59,6 +61,24 @@ class TestMigrations:
             thread.join(timeout=60)
 
         assert failures == []
+
+    def test_a_new_sqlite_database_is_waited_for(self, tmp_path: Path):
+        """SQLite itself does not wait with the switch to WAL while another process makes the first tables."""
+        path = tmp_path / "new.sqlite3"
+        writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("CREATE TABLE first (pk)")
+        database = Database(f"sqlite:///{path}")
+        timer = threading.Timer(0.5, writer.execute, ["COMMIT"])
+        timer.start()
+
+        database.ping()
+
+        timer.join()
+        with database.read() as session:
+            assert session.scalar(text("PRAGMA journal_mode")) == "wal"
+        database.close()
+        writer.close()
 
     def test_a_database_without_tables_is_refused_with_the_command_that_helps(self, database_url: str):
         """A worker must not meet tables of another version."""

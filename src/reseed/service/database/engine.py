@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from reseed.service.database.columns import now_utc
 
 _BUSY_TIMEOUT_S = 60
+_RETRY_S = 0.02
 _WRITES = "reseed_writes"
 
 
@@ -101,8 +104,27 @@ def _make_folder_of(path: Path) -> None:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # the driver's own way to begin transactions is switched off: _begin_sqlite does it
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    _switch_to_wal(connection)
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """
+    Let readers and one writer work at a time; a new database is switched once, and stays so.
+
+    SQLite refuses the switch at once while somebody writes, whatever the timeout: so it is waited for here.
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
