@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from reseed.service.api.asking import AskerHere, InstallationHere
@@ -22,6 +23,8 @@ from reseed.service.domain.permissions import Action
 from reseed.service.security.authorisation import Asker, logged_in, require
 
 router = APIRouter(tags=["algorithms"])
+
+Archive = TypeVar("Archive", AlgorithmImage, AlgorithmModel)
 
 
 class NewAlgorithm(BaseModel):
@@ -150,18 +153,9 @@ def images(
     algorithm: SlugInPath | None = None,
 ) -> Page[AlgorithmImageShape]:
     """The images of your algorithms, newest first."""
-    logged_in(asker)
     base_url = installation.settings.base_url
     with installation.database.read() as session:
-        require(session, asker, Action.VIEW_ALGORITHM, owners=_self(asker))
-        statement = (
-            select(AlgorithmImage)
-            .join(AlgorithmImage.algorithm)
-            .where(_mine(asker))
-            .order_by(AlgorithmImage.created.desc())
-        )
-        if algorithm is not None:
-            statement = statement.where(Algorithm.slug == algorithm)
+        statement = _own_archives(session, asker, AlgorithmImage, algorithm)
         return paging.page(session, statement, lambda row: AlgorithmImageShape.of(row, base_url))
 
 
@@ -183,18 +177,9 @@ def models(
     algorithm: SlugInPath | None = None,
 ) -> Page[AlgorithmModelShape]:
     """The models of your algorithms, newest first."""
-    logged_in(asker)
     base_url = installation.settings.base_url
     with installation.database.read() as session:
-        require(session, asker, Action.VIEW_ALGORITHM, owners=_self(asker))
-        statement = (
-            select(AlgorithmModel)
-            .join(AlgorithmModel.algorithm)
-            .where(_mine(asker))
-            .order_by(AlgorithmModel.created.desc())
-        )
-        if algorithm is not None:
-            statement = statement.where(Algorithm.slug == algorithm)
+        statement = _own_archives(session, asker, AlgorithmModel, algorithm)
         return paging.page(session, statement, lambda row: AlgorithmModelShape.of(row, base_url))
 
 
@@ -206,6 +191,16 @@ def model(pk: UUID, installation: InstallationHere, asker: AskerHere) -> Algorit
         found = found_row(session, AlgorithmModel, pk, "model")
         _require_own(session, asker, found, f"there is no model {pk}")
         return AlgorithmModelShape.of(found, installation.settings.base_url)
+
+
+def _own_archives(
+    session: Session, asker: Asker, table: type[Archive], algorithm: str | None
+) -> Select[Archive]:
+    """Images or models of the person's algorithms, or of one of them; newest first."""
+    logged_in(asker)
+    require(session, asker, Action.VIEW_ALGORITHM, owners=_self(asker))
+    statement = select(table).join(table.algorithm).where(_mine(asker)).order_by(table.created.desc())
+    return statement if algorithm is None else statement.where(Algorithm.slug == algorithm)
 
 
 # After the routes above, which `{slug}` would take for algorithms of the names images and models.

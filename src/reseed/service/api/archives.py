@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from reseed.service.api.algorithms import AlgorithmImageShape, AlgorithmModelShape
+from reseed.service.api.algorithms import AlgorithmImageShape, AlgorithmModelShape, Archive
 from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.api.found import found_algorithm, found_row
 from reseed.service.api.problem import Conflict, problems
@@ -89,7 +89,7 @@ def remove_archive(
     Conflict
         When it is being checked or removed already, or a submission needs it.
     """
-    noun = "image" if table is AlgorithmImage else "model"
+    noun = _noun(table)
     # a submission that is being made with it waits, and sees that it is gone
     session.execute(select(table.pk).where(table.pk == pk).with_for_update())
     archive = found_row(session, table, pk, noun)
@@ -118,25 +118,7 @@ def new_image(
     TooLarge
         When it is larger than an image may be.
     """
-    algorithm = found_algorithm(session, asker, wanted.algorithm, Action.EDIT_ALGORITHM)
-    upload = _taken_upload(session, asker, wanted.upload, settings.max_image_bytes, "an image")
-    known = session.scalar(
-        select(AlgorithmImage.pk).where(
-            AlgorithmImage.algorithm_pk == algorithm.pk,
-            AlgorithmImage.state == ArchiveState.READY,
-            AlgorithmImage.sha256 == upload.sha256,
-        )
-    )
-    if known is not None:
-        raise Conflict(f"the algorithm has this image already: {known}; submit that one")
-    image = AlgorithmImage(
-        algorithm=algorithm,
-        creator=upload.creator,
-        upload_pk=upload.pk,
-        comment=wanted.comment,
-        size_bytes=upload.size_bytes,
-    )
-    enter(session, image, actor=asker.pk)
+    image = _new_archive(session, asker, wanted, AlgorithmImage, settings.max_image_bytes)
     enqueue(session, Job(kind=CHECK_IMAGE, algorithm_image_pk=image.pk, priority=_PRIORITY))
     return image
 
@@ -145,27 +127,41 @@ def new_model(
     session: Session, asker: Asker, wanted: NewArchive, settings: ServiceSettings
 ) -> AlgorithmModel:
     """The model of a finished upload, with the job that checks it; raises as `new_image`."""
+    model = _new_archive(session, asker, wanted, AlgorithmModel, settings.max_model_bytes)
+    enqueue(session, Job(kind=CHECK_MODEL, algorithm_model_pk=model.pk, priority=_PRIORITY))
+    return model
+
+
+def _new_archive(
+    session: Session, asker: Asker, wanted: NewArchive, table: type[Archive], largest: int
+) -> Archive:
     algorithm = found_algorithm(session, asker, wanted.algorithm, Action.EDIT_ALGORITHM)
-    upload = _taken_upload(session, asker, wanted.upload, settings.max_model_bytes, "a model")
+    noun = _noun(table)
+    upload = _taken_upload(
+        session, asker, wanted.upload, largest, f"{'an' if noun == 'image' else 'a'} {noun}"
+    )
     known = session.scalar(
-        select(AlgorithmModel.pk).where(
-            AlgorithmModel.algorithm_pk == algorithm.pk,
-            AlgorithmModel.state == ArchiveState.READY,
-            AlgorithmModel.sha256 == upload.sha256,
+        select(table.pk).where(
+            table.algorithm_pk == algorithm.pk,
+            table.state == ArchiveState.READY,
+            table.sha256 == upload.sha256,
         )
     )
     if known is not None:
-        raise Conflict(f"the algorithm has this model already: {known}; submit that one")
-    model = AlgorithmModel(
+        raise Conflict(f"the algorithm has this {noun} already: {known}; submit that one")
+    archive = table(
         algorithm=algorithm,
         creator=upload.creator,
         upload_pk=upload.pk,
         comment=wanted.comment,
         size_bytes=upload.size_bytes,
     )
-    enter(session, model, actor=asker.pk)
-    enqueue(session, Job(kind=CHECK_MODEL, algorithm_model_pk=model.pk, priority=_PRIORITY))
-    return model
+    enter(session, archive, actor=asker.pk)
+    return archive
+
+
+def _noun(table: type[AlgorithmImage | AlgorithmModel]) -> str:
+    return "image" if table is AlgorithmImage else "model"
 
 
 def _taken_upload(session: Session, asker: Asker, pk: UUID, largest: int, noun: str) -> Upload:
@@ -177,6 +173,6 @@ def _taken_upload(session: Session, asker: Asker, pk: UUID, largest: int, noun: 
         there = f": {upload.offset} of {upload.size_bytes} bytes" if upload.state is UploadState.OPEN else ""
         raise Conflict(f"upload {pk} must be finished, is {upload.state}{there}")
     if upload.size_bytes > largest:
-        raise TooLarge(f"{noun} may have at most {largest} bytes, the upload has {upload.size_bytes}")
+        raise TooLarge(f"the {noun} may have at most {largest} bytes, the upload has {upload.size_bytes}")
     transition(session, upload, UploadState.USED, actor=asker.pk)
     return upload

@@ -21,7 +21,7 @@ from reseed.service.api.problem import Conflict, Unacceptable, problems
 from reseed.service.api.shapes import Person, PhaseReference, status_words
 from reseed.service.database.columns import now_utc
 from reseed.service.database.locks import lock_submissions
-from reseed.service.database.models import Challenge, Evaluation, Phase, Submission, User
+from reseed.service.database.models import Evaluation, Submission, User
 from reseed.service.database.results import record_failure, record_success
 from reseed.service.database.transitions import transition
 from reseed.service.domain.permissions import Action
@@ -31,9 +31,9 @@ from reseed.service.security.authorisation import (
     NotAllowed,
     logged_in,
     may,
-    organised_challenges,
     own_submissions,
     owners_of,
+    phases_organised,
     require,
 )
 
@@ -195,12 +195,11 @@ def evaluations(
     user = logged_in(asker)
     with installation.database.read() as session:
         require(session, asker, Action.VIEW_EVALUATION, owners=[user.pk])
-        organised = select(Challenge.pk).where(organised_challenges(asker))
         statement = (
             select(Evaluation)
             .join(Evaluation.submission)
             .join(Submission.phase)
-            .where(or_(own_submissions(asker), Phase.challenge_pk.in_(organised)))
+            .where(or_(own_submissions(asker), phases_organised(asker)))
             .options(undefer(Evaluation.metrics))
             .order_by(Evaluation.created.desc(), Evaluation.pk)
         )
@@ -223,13 +222,12 @@ def claimable_evaluations(
     with installation.database.read() as session:
         # the list is empty for whoever organises nothing; the token's scope counts all the same
         require(session, asker, Action.VIEW_EVALUATION, owners=[user.pk])
-        organised = select(Challenge.pk).where(organised_challenges(asker))
         statement = (
             select(Evaluation)
             .join(Evaluation.submission)
             .join(Submission.phase)
             .where(
-                Phase.challenge_pk.in_(organised),
+                phases_organised(asker),
                 Evaluation.is_external.is_(True),
                 Evaluation.state == EvaluationState.QUEUED,
             )

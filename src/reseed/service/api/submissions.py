@@ -19,7 +19,7 @@ from reseed.service.api.shapes import Person, PhaseReference, status_words
 from reseed.service.database.columns import now_utc
 from reseed.service.database.jobs import cancel_jobs
 from reseed.service.database.locks import lock_submissions
-from reseed.service.database.models import Challenge, Job, Phase, Run, Submission
+from reseed.service.database.models import Job, Run, Submission
 from reseed.service.database.results import end_parts
 from reseed.service.database.transitions import transition
 from reseed.service.domain.permissions import Action
@@ -28,9 +28,9 @@ from reseed.service.domain.states import SubmissionState
 from reseed.service.security.authorisation import (
     Asker,
     logged_in,
-    organised_challenges,
     own_submissions,
     owners_of,
+    phases_organised,
     require,
 )
 
@@ -137,11 +137,10 @@ def submissions(
     base_url = installation.settings.base_url
     with installation.database.read() as session:
         require(session, asker, Action.VIEW_SUBMISSION, owners=[user.pk])
-        organised = select(Challenge.pk).where(organised_challenges(asker))
         statement = (
             select(Submission)
             .join(Submission.phase)
-            .where(or_(own_submissions(asker), Phase.challenge_pk.in_(organised)))
+            .where(or_(own_submissions(asker), phases_organised(asker)))
             .options(selectinload(Submission.runs), selectinload(Submission.team))
             .order_by(Submission.created.desc(), Submission.pk)
         )

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from reseed.service.database.columns import Base, Noun, Stateful, owned_by, refers_to, state_column
 from reseed.service.database.people import User
@@ -43,46 +43,52 @@ class Upload(Noun, Stateful, Base):
     creator: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
 
-class AlgorithmImage(Noun, Stateful, Base):
+class Archive(Noun, Stateful):
+    """
+    A tarball of an algorithm, made of an upload.
+
+    `sha256` is of the tarball; it is there once the archive is ready.
+    """
+
+    algorithm_pk: Mapped[UUID] = owned_by("algorithms")
+    creator_pk: Mapped[UUID] = refers_to("users")
+    upload_pk: Mapped[UUID | None] = refers_to("uploads", nullable=True)
+    comment: Mapped[str] = mapped_column(default="")
+    state: Mapped[ArchiveState] = mapped_column(state_column(ArchiveState), default=ArchiveState.RECEIVED)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    size_bytes: Mapped[int | None]
+
+    @declared_attr
+    def algorithm(cls) -> Mapped[Algorithm]:  # noqa: N805  (SQLAlchemy calls it with the class)
+        """That it is of."""
+        return relationship(lazy="joined", innerjoin=True)
+
+    @declared_attr
+    def creator(cls) -> Mapped[User]:  # noqa: N805
+        """Who uploaded it."""
+        return relationship(lazy="joined", innerjoin=True)
+
+
+class AlgorithmImage(Archive, Base):
     """
     A container image as `docker save` writes it.
 
-    `sha256` is of the tarball, `digest` of the image in it (sha256:…), by which it is always run.
-    Both are there once it is ready; an algorithm has each image once.
+    `digest` is of the image in it (sha256:…), by which it is always run; it is there once the archive
+    is ready. An algorithm has each image once.
     """
 
     __tablename__ = "algorithm_images"
     __table_args__ = (UniqueConstraint("algorithm_pk", "digest"),)
 
-    algorithm_pk: Mapped[UUID] = owned_by("algorithms")
-    creator_pk: Mapped[UUID] = refers_to("users")
-    upload_pk: Mapped[UUID | None] = refers_to("uploads", nullable=True)
-    comment: Mapped[str] = mapped_column(default="")
-    state: Mapped[ArchiveState] = mapped_column(state_column(ArchiveState), default=ArchiveState.RECEIVED)
-    sha256: Mapped[str | None] = mapped_column(String(64))
     digest: Mapped[str | None] = mapped_column(String(71))
-    size_bytes: Mapped[int | None]
     labels: Mapped[dict[str, Any]] = mapped_column(default=dict)
     has_training: Mapped[bool] = mapped_column(default=False)
 
-    algorithm: Mapped[Algorithm] = relationship(lazy="joined", innerjoin=True)
-    creator: Mapped[User] = relationship(lazy="joined", innerjoin=True)
 
-
-class AlgorithmModel(Noun, Stateful, Base):
+class AlgorithmModel(Archive, Base):
     """A tarball that is unpacked to /opt/ml/model: what one retraining gave."""
 
     __tablename__ = "algorithm_models"
     __table_args__ = (UniqueConstraint("algorithm_pk", "sha256"),)
 
-    algorithm_pk: Mapped[UUID] = owned_by("algorithms")
-    creator_pk: Mapped[UUID] = refers_to("users")
-    upload_pk: Mapped[UUID | None] = refers_to("uploads", nullable=True)
-    comment: Mapped[str] = mapped_column(default="")
-    state: Mapped[ArchiveState] = mapped_column(state_column(ArchiveState), default=ArchiveState.RECEIVED)
-    sha256: Mapped[str | None] = mapped_column(String(64))
-    size_bytes: Mapped[int | None]
     removed_at: Mapped[datetime | None]
-
-    algorithm: Mapped[Algorithm] = relationship(lazy="joined", innerjoin=True)
-    creator: Mapped[User] = relationship(lazy="joined", innerjoin=True)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from reseed.contracts.errors import UserError
-from reseed.service.database.models import Challenge, Membership, Submission, TeamMember, User
+from reseed.service.database.models import Challenge, Membership, Phase, Submission, TeamMember, User
 from reseed.service.domain.permissions import Action, Scope, Standing, is_allowed, scope_allows
 from reseed.service.domain.roles import MembershipState, Role
 
@@ -182,6 +182,11 @@ def organised_challenges(asker: Asker) -> ColumnElement[bool]:
             Membership.role == Role.ORGANISER,
         )
     )
+
+
+def phases_organised(asker: Asker) -> ColumnElement[bool]:
+    """The condition on phases of challenges that the person organises."""
+    return Phase.challenge_pk.in_(select(Challenge.pk).where(organised_challenges(asker)))
 
 
 def owners_of(session: Session, submission: Submission) -> frozenset[UUID]:
