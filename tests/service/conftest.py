@@ -14,7 +14,7 @@ from reseed.service.database.engine import Database
 from reseed.service.database.migration import migrate
 from tests.service import postgresql
 from tests.service.ranked import rank
-from tests.service.world import World, build_world, world_in
+from tests.service.world import World, build_world, small_world, world_in
 
 _numbers = itertools.count(1)
 
@@ -86,11 +86,8 @@ def sqlite_database(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Database]
 @pytest.fixture(scope="session")
 def first_world(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A small world on SQLite, for tests that change nothing in it."""
-    folder = tmp_path_factory.mktemp("world")
-    shutil.copy(migrated_sqlite, folder / "reseed.sqlite3")
-    database = Database(f"sqlite:///{folder}/reseed.sqlite3")
-    yield build_world(database, folder)
-    database.close()
+    with small_world(migrated_sqlite, tmp_path_factory.mktemp("world")) as world:
+        yield world
 
 
 @pytest.fixture

@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api
 from sqlalchemy import select
 
-from reseed.service.database.columns import now_utc
-from reseed.service.database.models import Evaluation, Phase, Run, Submission, User
-from reseed.service.database.results import record_success
-from reseed.service.database.transitions import enter, transition
-from reseed.service.domain.states import EvaluationState, RunState, SubmissionState
+from reseed.service.database.models import Run, Submission, User
+from reseed.service.database.transitions import transition
+from reseed.service.domain.states import SubmissionState
 from reseed.service.security.passwords import password_hash
-from tests.service.boards import metrics_of
-from tests.service.rows import add_image, add_submission, add_user
+from tests.service.ranked import add_ranked, phase_of, release, take_back
+from tests.service.rows import add_image, add_submission
+from tests.service.served import served
 from tests.service.world import World
 
 PASSWORD = "correct horse battery"
@@ -45,33 +41,16 @@ DEVICES = {"desktop": (1280, 900), "phone": (390, 844)}
 def full_world(world: World) -> World:
     """A released phase with submissions that are good, bad and single, and one that runs."""
     rng = np.random.default_rng(4)
+    take_back(world, "evaluation")
+    for name, strength, n_runs in (("slow", 1.8, 5), ("weak", 0.3, 5), ("once", 2.0, 1)):
+        add_ranked(world, name, strength, n_runs, rng)
+    add_ranked(world, "good", 2.0, 5, rng, username="participant")
+    release(world, allows_csv=True)
     with world.database.write() as session:
-        phase = session.get_one(Phase, UUID(world.names["phase_pk"]))
-        phase.released_at = now_utc() - timedelta(minutes=1)
-        phase.allows_csv = True
-        session.get_one(Evaluation, UUID(world.names["evaluation"])).published = False
         for user in session.scalars(select(User).where(User.username.in_(["participant", "organiser"]))):
             user.password_hash = password_hash(PASSWORD, username=user.username)
         own = session.scalars(select(User).where(User.username == "participant")).one()
-        for name, strength, n_runs in (
-            ("good", 2.0, 5),
-            ("slow", 1.8, 5),
-            ("weak", 0.3, 5),
-            ("once", 2.0, 1),
-        ):
-            user = own if name == "good" else add_user(session, f"{name}-lab")
-            submission = add_submission(session, phase, user, add_image(session, user, f"{name}-net"), n_runs)
-            for state in (SubmissionState.CHECKING, SubmissionState.TRYING, SubmissionState.RUNNING):
-                transition(session, submission, state)
-            for run in submission.runs:
-                transition(session, run, RunState.PREDICTING)
-                transition(session, run, RunState.EVALUATING)
-                evaluation = Evaluation(run=run, phase_pk=phase.pk, submission=submission)
-                enter(session, evaluation)
-                transition(session, evaluation, EvaluationState.EXECUTING)
-                record_success(session, evaluation, metrics_of(strength, rng).document())
-            if name == "good":
-                world.names["own_evaluation"] = str(evaluation.pk)
+        phase = phase_of(world, session)
         running = add_submission(session, phase, own, add_image(session, own, "next-net"), 2)
         transition(session, running, SubmissionState.CHECKING)
         transition(session, running, SubmissionState.TRYING, reason="the first case runs")
@@ -81,14 +60,8 @@ def full_world(world: World) -> World:
 
 @pytest.fixture
 def address(full_world: World) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(full_world.app, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with served(full_world.app) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +115,7 @@ def test_everybody_can_use_every_page(
         "trained-models": f"{PHASE}leaderboard/?scope=trained_models",
         "submit": f"{PHASE}submit/",
         "submission": f"/submissions/{names['running']}/",
-        "evaluation": f"/evaluations/{names['own_evaluation']}/",
+        "evaluation": f"/evaluations/{names['good_evaluation']}/",
         "account": "/account/",
     }
     # axe is a script of its own, which the pages' policy would refuse

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
 from sqlalchemy import select
 from typer.testing import CliRunner
 
@@ -19,6 +17,7 @@ from reseed.contracts.errors import UserError
 from reseed.service.database.models import Challenge, Evaluation, Job
 from reseed.service.operations.demo import add_demo, read_finished_study
 from tests.service.boards import metrics_of
+from tests.service.served import served
 from tests.service.world import SECRET, World
 
 TASKS = Path(__file__).parents[2] / "evaluation/tasks"
@@ -47,15 +46,8 @@ def demo_world(world: World, study: Path) -> World:
 @pytest.fixture
 def address(demo_world: World) -> Iterator[str]:
     """The service on a port of its own."""
-    server = uvicorn.Server(uvicorn.Config(demo_world.app, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
+    with served(demo_world.app) as address:
+        yield address
 
 
 def test_every_run_is_there_and_nothing_is_run(demo_world: World, study: Path):

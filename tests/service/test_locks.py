@@ -18,7 +18,8 @@ from reseed.service.database.models import Evaluation, Job, Run, RunCase, Submis
 from reseed.service.database.overdue import reap
 from reseed.service.database.results import end_parts, record_failure, record_success
 from reseed.service.database.transitions import enter, transition
-from reseed.service.domain.states import EvaluationState, RunState, SubmissionState
+from reseed.service.domain.states import EvaluationState, SubmissionState
+from tests.service.ranked import evaluating
 from tests.service.rows import add_image, add_submission
 from tests.service.world import METRICS, World
 
@@ -36,15 +37,12 @@ def _evaluating(world: World, n_runs: int = 2) -> tuple[Submission, list[Lease]]
         evaluated = session.get_one(Submission, UUID(world.names["submission"]))
         user, phase = evaluated.creator, evaluated.phase
         submission = add_submission(session, phase, user, add_image(session, user, "busy-net"), n_runs)
-        for state in (SubmissionState.CHECKING, SubmissionState.TRYING, SubmissionState.RUNNING):
-            transition(session, submission, state)
-        for run in submission.runs:
-            transition(session, run, RunState.PREDICTING)
-            transition(session, run, RunState.EVALUATING)
-            evaluation = Evaluation(run=run, phase_pk=phase.pk, submission=submission)
-            enter(session, evaluation)
-            transition(session, evaluation, EvaluationState.EXECUTING)
-            subjects = {"submission_pk": submission.pk, "run_pk": run.pk, "evaluation_pk": evaluation.pk}
+        for evaluation in evaluating(session, submission):
+            subjects = {
+                "submission_pk": submission.pk,
+                "run_pk": evaluation.run_pk,
+                "evaluation_pk": evaluation.pk,
+            }
             enqueue(session, Job(kind="evaluate", **subjects))
     leases = [claim(world.database, f"w{n}", lease_for=timedelta(minutes=5)) for n in range(n_runs)]
     return submission, [lease for lease in leases if lease is not None]

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from reseed.service.database.columns import now_utc
-from reseed.service.database.engine import Database
 from reseed.service.database.models import Upload
 from reseed.service.domain.states import UploadState
 from reseed.service.images.keeping import remove_refused
@@ -28,7 +27,7 @@ from reseed.service.uploads.headers import checksum_of, http_date, metadata_head
 from reseed.service.uploads.refusals import InvalidHeader, UploadGone
 from reseed.service.uploads.retention import expire_uploads
 from reseed.service.uploads.storage import RunningDigests, locked_file
-from tests.service.world import World, build_world
+from tests.service.world import World, build_world, small_world
 
 CONTENT = bytes(range(256)) * 40
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -39,11 +38,8 @@ UPLOADS = "/api/v1/uploads/"
 @pytest.fixture(scope="module")
 def world(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One for all tests here, each of which looks at its own uploads."""
-    folder = tmp_path_factory.mktemp("world")
-    shutil.copy(migrated_sqlite, folder / "reseed.sqlite3")
-    database = Database(f"sqlite:///{folder}/reseed.sqlite3")
-    yield build_world(database, folder)
-    database.close()
+    with small_world(migrated_sqlite, tmp_path_factory.mktemp("world")) as world:
+        yield world
 
 
 @pytest.fixture

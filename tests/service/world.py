@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,6 +130,15 @@ def world_in(database: Database, folder: Path, original: World) -> World:
     world.names |= original.names
     write_log(world, "case-hidden-case-1", "reading hidden-case-1")
     return world
+
+
+@contextmanager
+def small_world(migrated_sqlite: Path, folder: Path) -> Iterator[World]:
+    """A world in a folder, on a copy of an SQLite database that has all tables and no rows."""
+    shutil.copy(migrated_sqlite, folder / "reseed.sqlite3")
+    database = Database(f"sqlite:///{folder}/reseed.sqlite3")
+    yield build_world(database, folder)
+    database.close()
 
 
 def build_world(database: Database, folder: Path, **variables: str) -> World:
