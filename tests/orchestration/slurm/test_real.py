@@ -6,12 +6,14 @@ Every test here needs a Slurm of this machine alone, as .ci/slurm-here starts on
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +31,8 @@ from tests.orchestration.conftest import SmallProject
 pytestmark = pytest.mark.slurm
 
 DEADLINE_S = 300
+# "planned": it is idle, and the scheduler has something in mind for it
+_UP = ("idle", "mixed", "allocated", "completing", "planned")
 SETTINGS = {"poll_s": 0.5, "gres": None}
 
 
@@ -45,7 +49,8 @@ class Node:
 
     def bring_back(self) -> None:
         """Resume it where it has not come back by itself."""
-        if _said("sinfo", "--noheader", "--format=%T") not in ("idle", "mixed", "allocated", "completing"):
+        # "idle*": it has just been brought back, and has not answered yet
+        if _said("sinfo", "--noheader", "--format=%T").rstrip("*") not in _UP:
             self.set("resume")
 
 
@@ -55,17 +60,23 @@ def _said(*command: str) -> str:
 
 @pytest.fixture
 def node() -> Iterator[Node]:
-    """A cluster that answers; without one, tests are skipped, and fail in CI."""
-    try:
-        found = Node()
-    except (OSError, subprocess.SubprocessError) as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no Slurm: {error}")
-    found.bring_back()
-    yield found
-    subprocess.run(["scancel", f"--user={os.getuid()}"], check=False)
-    found.bring_back()
+    """
+    A cluster that answers, for one test at a time; without one, tests are skipped, and fail in CI.
+
+    Tests drain its only node, and two files of tests can be run side by side.
+    """
+    with (Path(tempfile.gettempdir()) / "reseed-test-slurm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            found = Node()
+        except (OSError, subprocess.SubprocessError) as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no Slurm: {error}")
+        found.bring_back()
+        yield found
+        subprocess.run(["scancel", f"--user={os.getuid()}"], check=False)
+        found.bring_back()
 
 
 def _command(study: Path, out: Path, *options: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import subprocess
 from dataclasses import dataclass, field
@@ -223,6 +224,8 @@ def environment(folder: Path, database_url: str, **variables: str) -> dict[str, 
         "RESEED_DATA_DIR": str(folder),
         "RESEED_DATABASE_URL": database_url,
         "RESEED_LEASE_S": "5",
+        # of the tests' own engine, where there is one
+        **{name: value for name, value in os.environ.items() if name == "DOCKER_HOST"},
         **variables,
     }
 

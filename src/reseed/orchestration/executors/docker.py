@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import docker
 import docker.errors
@@ -76,7 +76,7 @@ class DockerExecutor:
         self._moved: dict[Path, str] = {}
 
     @classmethod
-    def connected(cls) -> DockerExecutor:
+    def connected(cls) -> Self:
         """
         An executor on the engine that the docker command would use.
 

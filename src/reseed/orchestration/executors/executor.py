@@ -33,6 +33,7 @@ class ProgramStatus:
 
     `ran_s` is how long it ran, where somebody noted it: it may have ended long before anybody
     asked; `was_stopped` whether it was told to stop, by anybody. `why` says what is known of a loss.
+    `timed_out` is said by executors that end programs at their time limit by themselves.
     """
 
     state: ProgramState
@@ -41,6 +42,7 @@ class ProgramStatus:
     peak_memory_mib: float | None = None
     ran_s: float | None = None
     was_stopped: bool = False
+    timed_out: bool = False
     why: str | None = None
 
 

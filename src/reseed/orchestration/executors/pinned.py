@@ -38,6 +38,8 @@ class PinnedDockerExecutor(DockerExecutor):
     program ended is what the engine says.
     """
 
+    queues = False
+
     def __init__(self, client: docker.DockerClient, host_paths: HostPaths) -> None:
         super().__init__(client, host_paths)
         self.engine_id = str(asked(client.info, "the Docker engine does not answer").get("ID", ""))

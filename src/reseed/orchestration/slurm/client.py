@@ -17,6 +17,7 @@ _TIMEOUT_S = 120
 _DEFAULT_ARRAY_SIZE = 1001
 _FIELDS = "%F|%K|%T|%r|%j"
 _KEPT = ("ACCOUNT", "CONSTRAINT", "PARTITION", "QOS", "RESERVATION")
+_SECRETS = frozenset({"RESEED_SECRET_KEY", "RESEED_DATABASE_URL", "RESEED_TOKEN", "POSTGRES_PASSWORD"})
 _NO_ROOM = re.compile(r"MaxSubmit|job submit limit|temporarily un(able|available)")
 
 
@@ -64,6 +65,17 @@ class SlurmClient:
         """One more than the largest index of an array."""
         found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _answer("scontrol", "show", "config"), re.MULTILINE)
         return int(found[1]) if found else _DEFAULT_ARRAY_SIZE
+
+    def cluster_name(self) -> str:
+        """What the cluster is called."""
+        found = re.search(r"^ClusterName\s*=\s*(\S+)", _answer("scontrol", "show", "config"), re.MULTILINE)
+        return found[1] if found else "cluster"
+
+    def comments(self) -> dict[int, str]:
+        """The comment of every array of this user that waits or runs, by its id."""
+        answer = _answer("squeue", "--noheader", f"--user={os.getuid()}", "--format=%F|%k")
+        lines = (line.partition("|") for line in answer.splitlines())
+        return {int(array): comment for array, _, comment in lines}
 
     def submit(self, script: Path) -> int:
         """
@@ -124,9 +136,12 @@ class SlurmClient:
         answer = _answer("scontrol", "--oneliner", "show", "job", str(task))
         return {name: value for name, _, value in (word.partition("=") for word in answer.split())}
 
-    def cancel(self, tasks: Iterable[TaskId], *, signal: str | None = None) -> None:
-        """Remove elements from the queue, or signal the batch script of those that run."""
+    def cancel(
+        self, tasks: Iterable[TaskId], *, signal: str | None = None, waiting_only: bool = False
+    ) -> None:
+        """Remove elements, or only those that wait; or signal the batch script of those that run."""
         options = ["--batch", f"--signal={signal}"] if signal else []
+        options += ["--state=PENDING"] if waiting_only else []
         ranges = _ranges(tasks)
         if ranges:
             _tried("scancel", "--quiet", *options, *ranges)
@@ -193,5 +208,7 @@ def _clean(environment: Mapping[str, str]) -> dict[str, str]:
     An account, a partition and the like that a person has set in the environment stay.
     """
     kept = {f"SBATCH_{name}" for name in _KEPT} | {"SLURM_CONF", "SLURM_CLUSTERS"}
+    # sbatch keeps the environment, and gives it to the job
+    environment = {name: value for name, value in environment.items() if name not in _SECRETS}
     overriding = re.compile(r"(SBATCH|SLURM|SQUEUE|SACCT|SCANCEL|SCONTROL)_")
     return {name: value for name, value in environment.items() if name in kept or not overriding.match(name)}

@@ -24,8 +24,6 @@ from reseed.service.domain.roles import SubmissionKind
 from reseed.service.domain.states import RunState, SubmissionState, longest_stay
 from reseed.service.worker.worker import Worker
 
-_SLACK = timedelta(hours=6)
-
 
 @dataclass(frozen=True)
 class RunAtHand:
@@ -41,11 +39,12 @@ class RunAtHand:
     is_trained: bool
     n_runs: int
     n_members: int
+    max_cpus: int | None
     entropy: int
 
     def resources(self, timeout_s: int) -> Resources:
-        """What one of its containers may use, on this machine."""
-        cpus = min(self.phase.cpus, n_usable_cpus())
+        """What one of its containers may use, where the worker runs them."""
+        cpus = self.phase.cpus if self.max_cpus is None else min(self.phase.cpus, self.max_cpus)
         return Resources(
             cpus=cpus, gpus=self.phase.gpus, memory_gib=self.phase.memory_gib, timeout_s=timeout_s
         )
@@ -125,19 +124,22 @@ def begun(worker: Worker, lease: Lease, state: RunState, *, timeout_s: int) -> R
         job = held_job(session, lease)
         run = session.get_one(Run, lease.run_pk)
         within = timedelta(seconds=timeout_s)
-        job.deadline = worker.database.now(session) + within + _SLACK
-        found = at_hand(run)
+        now, slack = worker.database.now(session), worker.job_slack
+        job.deadline = now + within + slack
+        found = at_hand(worker, run)
         n_jobs = found.n_members if state is RunState.TRAINING else 1
-        stay = n_jobs * MAX_ATTEMPTS * within + 4 * _SLACK
+        stay = n_jobs * MAX_ATTEMPTS * within + 4 * slack
         if run.state is not state:
             transition(session, run, state, within=stay)
         elif run.deadline is not None:
             # jobs of others may have come between those of this run
-            run.deadline = max(run.deadline, worker.database.now(session) + stay)
+            run.deadline = max(run.deadline, now + stay)
+        if run.submission.deadline is not None:
+            run.submission.deadline = max(run.submission.deadline, now + stay)
         return found
 
 
-def at_hand(run: Run) -> RunAtHand:
+def at_hand(worker: Worker, run: Run) -> RunAtHand:
     """A run with what its containers need."""
     submission, image = run.submission, run.submission.algorithm_image
     if image.digest is None:
@@ -153,6 +155,7 @@ def at_hand(run: Run) -> RunAtHand:
         is_trained=submission.kind is SubmissionKind.TRAINING,
         n_runs=submission.n_runs,
         n_members=n_members_of(image.labels),
+        max_cpus=None if worker.programs.queues else n_usable_cpus(),
         entropy=submission.entropy or 0,
     )
 

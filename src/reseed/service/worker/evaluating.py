@@ -25,7 +25,6 @@ EVALUATION_IMAGE = "reseed/evaluation"
 _TASK_FILE = "task.yaml"
 # what an evaluation container exits with when the predictions are at fault
 _REFUSED = 1
-_SLACK = timedelta(hours=6)
 
 
 def evaluate(worker: Worker, lease: Lease) -> None:
@@ -54,10 +53,12 @@ def _begun(worker: Worker, lease: Lease) -> RunAtHand:
         job = held_job(session, lease)
         evaluation = session.get_one(Evaluation, lease.evaluation_pk)
         within = timedelta(seconds=evaluation.submission.phase.evaluation_timeout_s)
-        job.deadline = worker.database.now(session) + within + _SLACK
+        job.deadline = worker.database.now(session) + within + worker.job_slack
         if evaluation.state is EvaluationState.QUEUED:
-            transition(session, evaluation, EvaluationState.EXECUTING, within=3 * within + 4 * _SLACK)
-        return at_hand(session.get_one(Run, evaluation.run_pk))
+            transition(
+                session, evaluation, EvaluationState.EXECUTING, within=3 * within + 4 * worker.job_slack
+            )
+        return at_hand(worker, session.get_one(Run, evaluation.run_pk))
 
 
 def _program(worker: Worker, run: RunAtHand, digest: str) -> Program:

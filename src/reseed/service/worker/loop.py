@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from reseed.contracts.errors import InfrastructureError, UserError
-from reseed.orchestration.executors.pinned import PinnedDockerExecutor
 from reseed.service.database.jobs import (
     Lease,
     LeaseLost,
@@ -90,8 +89,7 @@ def run_worker(worker: Worker, *, kinds: Collection[str] | None = None, until_id
 def tidy(worker: Worker) -> None:
     """Reap what is overdue, and end containers that nobody will ask for again."""
     reap(worker.database)
-    if isinstance(worker.programs, PinnedDockerExecutor):
-        end_orphans(worker.database, worker.folders, worker.programs)
+    end_orphans(worker.database, worker.folders, worker.programs)
 
 
 def work(worker: Worker, lease: Lease) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from reseed.orchestration.executors.pinned import PinnedDockerExecutor
 from reseed.service.database.engine import Database
 from reseed.service.database.models import Job
 from reseed.service.domain.states import JobState
 from reseed.service.folders import DataFolder
-from reseed.service.worker.worker import INSTALLATION_LABEL, JOB_LABEL
+from reseed.service.worker.worker import INSTALLATION_LABEL, JOB_LABEL, Programs
 
 _log = logging.getLogger(__name__)
 
 
-def end_orphans(database: Database, folders: DataFolder, engine: PinnedDockerExecutor) -> int:
+def end_orphans(database: Database, folders: DataFolder, engine: Programs) -> int:
     """
     End this engine's containers that nobody will ask for again; how many there were.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -152,7 +153,8 @@ def _begin_case(worker: Worker, lease: Lease, run: RunAtHand, name: str) -> None
         held_job(session, lease)
         case = _case(session, run.pk, name)
         if case.state is CaseState.QUEUED:
-            transition(session, case, CaseState.RUNNING, started=worker.database.now(session))
+            within = 3 * timedelta(seconds=run.phase.case_timeout_s) + 4 * worker.job_slack
+            transition(session, case, CaseState.RUNNING, within=within, started=worker.database.now(session))
 
 
 def _end_case(

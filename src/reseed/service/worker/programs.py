@@ -133,7 +133,11 @@ def _watched(
         if worker.lost.is_set():
             raise LeaseLost(f"job {lease.job_pk} ({lease.kind}) is no longer held by {lease.owner}")
         if cancelled is None:
-            if seconds_since_start(attempt) > program.resources.timeout_s:
+            if worker.programs.queues:
+                # it needs no worker, and would lose its place: the next worker goes on with it
+                if worker.stop.is_set():
+                    raise WorkerStops("the worker was told to stop; the program stays in its queue")
+            elif seconds_since_start(attempt) > program.resources.timeout_s:
                 cancelled = f"timed out after {program.resources.timeout_s} s"
             elif worker.stop.is_set():
                 cancelled = "interrupted"
@@ -145,7 +149,7 @@ def _watched(
             forced = True
         # the event wakes a resting worker at once; after it, only time does
         (worker.lost if worker.stop.is_set() else worker.stop).wait(rest_s)
-        rest_s = min(rest_s * 1.3, _LONGEST_REST_S)
+        rest_s = min(rest_s * 1.3, max(_LONGEST_REST_S, worker.programs.poll_interval_s))
 
 
 def _taken_in(
@@ -182,6 +186,8 @@ def _refusal(
         except UserError as error:
             return plain(str(error))
         return None
+    if status.timed_out:
+        cancelled = status.why or "timed out"
     if cancelled == "interrupted":
         raise WorkerStops("the worker was told to stop")
     if status.out_of_memory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Protocol
 from reseed.contracts.errors import ReseedError
 from reseed.contracts.job import Attempt
 from reseed.orchestration.executors.executor import Executor
-from reseed.orchestration.executors.pinned import PinnedDockerExecutor
+from reseed.orchestration.executors.pinned import LabelledContainer, PinnedDockerExecutor
 from reseed.orchestration.study_folder import AttemptFolder
 from reseed.service.database.engine import Database
 from reseed.service.folders import DataFolder
@@ -23,6 +23,9 @@ from reseed.service.settings import ServiceSettings
 
 INSTALLATION_LABEL = "org.reseed.installation"
 JOB_LABEL = "org.reseed.service.job"
+
+_SLACK = timedelta(hours=6)
+_SLACK_IN_A_QUEUE = timedelta(days=14)
 
 
 class WorkerStops(ReseedError):
@@ -45,10 +48,23 @@ class Images(Protocol):
 
 
 class Programs(Executor, Images, Protocol):
-    """An executor of images by digest."""
+    """
+    An executor of images by digest.
+
+    One that `queues` may start a program much later than it is submitted, ends it at its time limit by
+    itself, and needs no worker meanwhile.
+    """
+
+    queues: bool
 
     def errors(self, attempt: Attempt, folder: AttemptFolder) -> str:
         """What a program has printed to standard error."""
+
+    def labelled(self, label: str) -> Iterator[LabelledContainer]:
+        """Every program that it holds with a label (`name=value`)."""
+
+    def end(self, identifier: str) -> None:
+        """End a program that it holds, which may be gone already."""
 
 
 @dataclass
@@ -85,16 +101,18 @@ class Worker:
     grace_s: float = 30.0
 
     @classmethod
-    def of(cls, here: Installation, *, gpus: tuple[int, ...] = ()) -> Worker:
+    def of(
+        cls, here: Installation, *, gpus: tuple[int, ...] = (), programs: Programs | None = None
+    ) -> Worker:
         """
-        A worker of an installation, with the engine that the docker command would use.
+        A worker of an installation, by default with the engine that the docker command would use.
 
         Raises
         ------
         InfrastructureError
             When no engine answers.
         """
-        programs = connected_programs()
+        programs = programs or PinnedDockerExecutor.connected()
         host = f"{os.uname().nodename}.{os.getpid()}.{secrets.token_hex(4)}"
         return cls(
             settings=here.settings,
@@ -106,6 +124,11 @@ class Worker:
         )
 
     @property
+    def job_slack(self) -> timedelta:
+        """What a job may take besides the time of its containers: a cluster's queue can be long."""
+        return _SLACK_IN_A_QUEUE if self.programs.queues else _SLACK
+
+    @property
     def lease_for(self) -> timedelta:
         """How long a job is this worker's without a heartbeat."""
         return timedelta(seconds=self.settings.lease_s)
@@ -113,11 +136,3 @@ class Worker:
     def labels(self, job: str) -> Mapping[str, str]:
         """By which a container is found again, as this installation's and as a job's."""
         return {INSTALLATION_LABEL: str(self.folders.root.resolve()), JOB_LABEL: job}
-
-
-def connected_programs() -> PinnedDockerExecutor:
-    """The one place that decides where containers run: on the Docker engine of this host."""
-    programs = PinnedDockerExecutor.connected()
-    if not isinstance(programs, PinnedDockerExecutor):
-        raise TypeError(f"not an executor of images by digest: {type(programs).__name__}")
-    return programs
