@@ -44,6 +44,10 @@ class PinnedDockerExecutor(DockerExecutor):
         super().__init__(client, host_paths)
         self.engine_id = str(asked(client.info, "the Docker engine does not answer").get("ID", ""))
 
+    def close(self) -> None:
+        """Give back the connections to the engine."""
+        self._client.close()
+
     def errors(self, attempt: Attempt, folder: AttemptFolder) -> str:
         """What a container has printed to standard error, its last 1000 lines."""
         container = self._container(folder)

@@ -14,7 +14,7 @@ from types import FrameType
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.errors import EngineSilent, InfrastructureError, UserError
 from reseed.service.database.jobs import (
     Lease,
     LeaseLost,
@@ -35,6 +35,7 @@ from reseed.service.worker.leftovers import remove_leftovers
 from reseed.service.worker.orphans import end_orphans
 from reseed.service.worker.worker import Worker, WorkerStops
 
+_ENGINE_REST = timedelta(seconds=15)
 _IDLE_S = 1.0
 _FILES_EVERY_S = 60.0
 _HOUSE_EVERY_S = 3600.0
@@ -119,6 +120,11 @@ def _outcome(worker: Worker, lease: Lease) -> str:
     except WorkerStops:
         _write(worker, lambda session: release(session, lease, reason="its worker was stopped"))
         return "released"
+    except EngineSilent as error:
+        # says nothing of the job, which waits for the engine until its deadline
+        reason = str(error)
+        _write(worker, lambda session: release(session, lease, reason=reason, after=_ENGINE_REST))
+        return f"released: {reason}"
     except UserError as error:
         reason = str(error)
         _write(worker, lambda session: _fail(session, lease, reason, is_refusal=True))
