@@ -5,9 +5,9 @@ How fast a leaderboard is read while the machine works.
     python benchmarks/service.py --seconds 5
 
 A service of its own on SQLite, with 200 evaluated submissions of 5 runs each, is read by 50 readers: each
-loads the leaderboard, waits a second as a person who reads does, and loads it again. Meanwhile as many
-processes compute as jobs are said to run. The target is that 99 of 100 answers take less than 250 ms, and
-that none is an error.
+loads the leaderboard, waits a second as a person who reads does, and loads it again. It has been made before.
+Meanwhile as many processes compute as jobs are said to run. The target is that 99 of 100 answers take less
+than 250 ms, and that none is an error.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ from reseed.contracts.metrics import Aggregate, CaseResult, Metrics
 from reseed.scoring.tasks import read_task, tasks_folder
 from reseed.service.database.engine import Database
 from reseed.service.database.migration import migrate
+from reseed.service.leaderboards import RETRY_AFTER_S
 from reseed.service.operations.demo import FinishedStudy, add_demo
 
 SEED = 20230711
 N_SUBMISSIONS, N_RUNS, N_CASES = 200, 5, 120
 N_READERS, N_JOBS, PAUSE_S = 50, 2, 1.0
 TARGET_MS, QUANTILE = 250.0, 99
+LEAST_BYTES = 100_000  # of a page with the leaderboard
 PATH = "/challenges/load/phases/results/leaderboard/"
 
 
@@ -137,6 +139,8 @@ async def reader(
             answer = await client.get(PATH)
             if answer.status_code != 200:
                 errors.append(f"status {answer.status_code}")
+            elif len(answer.content) < LEAST_BYTES:
+                errors.append("a page without the leaderboard")
         except httpx.HTTPError as error:
             errors.append(repr(error))
         found.append(1000 * (time.perf_counter() - began))
@@ -164,9 +168,13 @@ def main() -> int:
         fill(folder)
         with served(folder, arguments.workers) as address:
             began = time.perf_counter()
-            first = httpx.get(address + PATH, timeout=300)
-            size_kb = len(first.content) / 1e3
-            print(f"first reading, computed: {time.perf_counter() - began:.1f} s, {size_kb:.0f} kB")
+            while len((page := httpx.get(address + PATH, timeout=300)).content) < LEAST_BYTES:
+                page.raise_for_status()
+                time.sleep(0.2)
+            seconds, size_kb = time.perf_counter() - began, len(page.content) / 1e3
+            print(f"first leaderboard made in {seconds:.1f} s, its page has {size_kb:.0f} kB")
+            # each process of the server looks for it by itself, now and then
+            time.sleep(RETRY_AFTER_S)
             for _ in range(4 * arguments.workers):
                 httpx.get(address + PATH, timeout=300).raise_for_status()
             jobs = [multiprocessing.Process(target=compute, daemon=True) for _ in range(N_JOBS)]
