@@ -35,7 +35,7 @@ from reseed.service.domain.states import ArchiveState, CaseState, JobState, RunS
 from reseed.service.worker.loop import run_worker, tidy
 from reseed.service.worker.worker import INSTALLATION_LABEL, JOB_LABEL, Worker
 from tests.orchestration.slurm.test_real import Node, node
-from tests.service.worker.world import CASES, Hosted, build_test_image, environment
+from tests.service.worker.world import CASES, Hosted, build_test_image, environment, saved_under_another_name
 
 __all__ = ["node"]
 
@@ -218,15 +218,7 @@ def test_a_node_that_does_not_have_the_image(
             {"container": program, "gres": None, "poll_s": 0.2, "container_options": _OPTIONS[program]}
         )
     )
-    digest = build_test_image("stored")
-    stolen = "reseed-test-worker:somebody-elses"
-    engine.images.get(digest).tag(stolen)
-    engine.images.remove("reseed-test-worker:stored")
-    saved = tmp_path / "saved.tar"
-    with saved.open("wb") as stream:
-        for block in engine.images.get(stolen).save(named=stolen):
-            stream.write(block)
-    engine.images.remove(stolen)
+    digest, saved = saved_under_another_name(engine, tmp_path)
     pk = challenge.submit(challenge.phase(is_external=True), None, state=ArchiveState.RECEIVED, sha256=None)
     challenge.upload(challenge.submission(pk).algorithm_image_pk, saved)
     (job,) = challenge.jobs("start")

@@ -28,7 +28,14 @@ from reseed.service.domain.roles import SubmissionKind
 from reseed.service.domain.states import ArchiveState, CaseState, JobState, RunState, SubmissionState
 from reseed.service.worker.loop import run_worker
 from reseed.service.worker.worker import INSTALLATION_LABEL, Worker
-from tests.service.worker.world import CASES, Hosted, build_test_image, environment, image_tag
+from tests.service.worker.world import (
+    CASES,
+    Hosted,
+    build_test_image,
+    environment,
+    image_tag,
+    saved_under_another_name,
+)
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
 
@@ -169,15 +176,7 @@ class TestGood:
         """
         It is checked, loaded by its digest, and under no name that its maker chose; then it is run.
         """
-        digest = build_test_image("stored")
-        stolen = "reseed-test-worker:somebody-elses"
-        engine.images.get(digest).tag(stolen)
-        engine.images.remove("reseed-test-worker:stored")
-        saved = tmp_path / "saved.tar"
-        with saved.open("wb") as stream:
-            for block in engine.images.get(stolen).save(named=stolen):
-                stream.write(block)
-        engine.images.remove(stolen)
+        digest, saved = saved_under_another_name(engine, tmp_path)
         pk = challenge.submit(challenge.phase(), None, state=ArchiveState.RECEIVED, sha256=None)
         challenge.upload(challenge.submission(pk).algorithm_image_pk, saved)
         (job,) = challenge.jobs("start")

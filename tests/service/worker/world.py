@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import docker
 from sqlalchemy import select
 
 from reseed.contracts.digests import file_digest
@@ -68,6 +69,20 @@ def build_test_image(
     )  # fmt: skip
     assert built.returncode == 0, built.stderr[-4000:]
     return built.stdout.strip()
+
+
+def saved_under_another_name(engine: docker.DockerClient, folder: Path) -> tuple[str, Path]:
+    """The digest and the tarball of an image that the engine has no more; in it is somebody else's name."""
+    digest = build_test_image("stored")
+    stolen = "reseed-test-worker:somebody-elses"
+    engine.images.get(digest).tag(stolen)
+    engine.images.remove(image_tag("stored"))
+    saved = folder / "saved.tar"
+    with saved.open("wb") as stream:
+        for block in engine.images.get(stolen).save(named=stolen):
+            stream.write(block)
+    engine.images.remove(stolen)
+    return digest, saved
 
 
 def write_data(folder: Path) -> None:
