@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -15,14 +16,16 @@ import pytest
 import requests.exceptions
 
 from reseed.contracts.errors import EngineSilent, InfrastructureError, NoSpaceLeft, UserError
-from reseed.contracts.job import JobRecord
+from reseed.contracts.job import Attempt, JobRecord
 from reseed.documents.reading import read_json
 from reseed.orchestration.executors.container_status import program_status
 from reseed.orchestration.executors.container_user import container_user
-from reseed.orchestration.executors.docker import DockerExecutor, build_command, engine_complaint
+from reseed.orchestration.executors.docker import DockerExecutor
+from reseed.orchestration.executors.engine import engine_complaint
 from reseed.orchestration.executors.executor import ProgramState
+from reseed.orchestration.executors.images import build_command
 from reseed.orchestration.study_file import read_study
-from reseed.orchestration.study_folder import StudyFolder
+from reseed.orchestration.study_folder import AttemptFolder, StudyFolder
 from reseed.orchestration.study_run import StudyRun, process_executor
 
 from .conftest import SmallProject
@@ -141,6 +144,50 @@ class TestStudies:
         assert [len(record["attempts"]) for record in records] == [1] * 5
         left = engine.containers.list(all=True, filters={"label": f"org.reseed.job={key}"})
         assert left == []
+
+    def test_a_container_of_an_orchestrator_killed_before_its_removal_goes_with_the_next(
+        self, project: SmallProject, tmp_path: Path, engine
+    ):
+        """Its end was recorded, so nobody asks for it any more; what another study has left stays."""
+
+        class Killed(BaseException):
+            """Nothing can be done after it."""
+
+        class Mortal(DockerExecutor):
+            def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
+                raise Killed
+
+        study = project.study(runs=1, members=1)
+        for name in ("out", "other"):
+            doomed = dataclasses.replace(
+                docker_study_run(study, tmp_path / name), executor=Mortal.connected()
+            )
+            with pytest.raises(Killed):
+                doomed.run(Diary(), n_jobs=1)
+        key = next(
+            path.parent.name
+            for path in (tmp_path / "out/jobs").glob("*/state.json")
+            if json.loads(path.read_text())["state"] == "succeeded"
+        )
+
+        def places() -> set[str]:
+            left = engine.containers.list(all=True, filters={"label": f"org.reseed.job={key}"})
+            return {found.labels["org.reseed.job.place"] for found in left}
+
+        expected = {str(tmp_path / name / "jobs" / key / "attempts/1") for name in ("out", "other")}
+        assert places() == expected
+
+        assert docker_study_run(study, tmp_path / "out").run(Diary(), n_jobs=1).is_complete
+
+        other = str(tmp_path / "other/jobs" / key / "attempts/1")
+        assert places() == {other}
+        for command, n_left in ((["--dry-run"], {other}), ([], set())):
+            done = subprocess.run(
+                [sys.executable, "-m", "reseed", "prune", str(tmp_path / "other"), "--containers", *command],
+                capture_output=True, text=True, timeout=120, check=True,
+            )  # fmt: skip
+            assert "1 containers" in done.stdout
+            assert places() == n_left
 
     def test_the_sandbox(self, project: SmallProject, tmp_path: Path, engine):
         """No network, no capabilities, a read-only root, not root, limits on memory and processes."""

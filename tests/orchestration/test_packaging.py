@@ -21,7 +21,7 @@ import pytest
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.manifest import AlgorithmManifest
-from reseed.orchestration.executors.docker import build_command, image_saver
+from reseed.orchestration.executors.images import build_command, image_saver
 from reseed.orchestration.packaging.archives import InvalidPackage, rewritten_tarball, write_folder
 from reseed.orchestration.packaging.image_rules import IMAGE_LIMITS, checked_image
 from reseed.orchestration.packaging.model_rules import MODEL_LIMITS, checked_model

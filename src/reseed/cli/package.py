@@ -33,7 +33,7 @@ def package(
 
         reseed package nodule_malignancy --run quickstart/runs/planes_2d/0 --out package
     """
-    from reseed.orchestration.executors.docker import (  # noqa: PLC0415 (the SDK is an extra)
+    from reseed.orchestration.executors.images import (  # noqa: PLC0415 (the SDK is an extra)
         build_command,
         image_saver,
     )

@@ -9,7 +9,8 @@ import typer
 
 from reseed.contracts.errors import UserError
 from reseed.orchestration.disk import bytes_text
-from reseed.orchestration.prune import Engine, abandoned_attempts, leftovers, remove
+from reseed.orchestration.executors.executor import Executor
+from reseed.orchestration.prune import is_over, leftovers, remove
 from reseed.orchestration.state import exclusive
 from reseed.orchestration.study_folder import StudyFolder
 
@@ -39,12 +40,7 @@ def prune(
     if not study.path.is_dir():
         raise UserError(f"{study_dir}: no such folder; name the folder of a study, as given to --out")
     with exclusive(study):
-        engine = _engine() if containers else None
-        n_containers = sum(
-            engine.release_leftover(folder, dry_run=dry_run)
-            for folder in abandoned_attempts(study)
-            if engine is not None
-        )
+        n_containers = _engine().release_leftovers(study, is_over, dry_run=dry_run) if containers else 0
         found = leftovers(study)
         for leftover in found:
             typer.echo(f"{bytes_text(leftover.n_bytes):>9}  {leftover.why}")
@@ -56,7 +52,7 @@ def prune(
     typer.echo(f"{len(found)} things, {size}{also} {verb}")
 
 
-def _engine() -> Engine:
+def _engine() -> Executor:
     from reseed.orchestration.executors.docker import DockerExecutor  # noqa: PLC0415 (the SDK is an extra)
 
     return DockerExecutor.connected()

@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.job import JobRecord, JobState
@@ -33,13 +32,6 @@ class Leftover:
     path: Path
     why: str
     n_bytes: int
-
-
-class Engine(Protocol):
-    """Where containers may be left."""
-
-    def release_leftover(self, folder: AttemptFolder, *, dry_run: bool) -> bool:
-        """Remove the container of an attempt unless it runs; whether there was one to remove."""
 
 
 def leftovers(study: StudyFolder) -> list[Leftover]:
@@ -61,14 +53,12 @@ def leftovers(study: StudyFolder) -> list[Leftover]:
     return found
 
 
-def abandoned_attempts(study: StudyFolder) -> list[AttemptFolder]:
-    """The attempts that are over, whose containers an orchestrator may not have lived to remove."""
-    return [
-        AttemptFolder(path)
-        for job in sorted(study.jobs.glob("*"))
-        if not _is_running(study.job(job.name))
-        for path in sorted((job / "attempts").glob("*"))
-    ]
+def is_over(attempt: AttemptFolder) -> bool:
+    """Whether an attempt's end has been recorded, so that its container is of no use any more."""
+    record = _record(JobFolder(attempt.path.parent.parent))
+    if record is None or record.state is not JobState.RUNNING:
+        return True
+    return record.last is not None and record.last.number != int(attempt.path.name)
 
 
 def remove(leftover: Leftover) -> None:
@@ -119,11 +109,6 @@ def _of_runs(study: StudyFolder, wanted: set[str]) -> Iterator[Leftover]:
 
 def _record(folder: JobFolder) -> JobRecord | None:
     return read_json(folder.record, JobRecord) if folder.record.is_file() else None
-
-
-def _is_running(folder: JobFolder) -> bool:
-    record = _record(folder)
-    return record is not None and record.state is JobState.RUNNING
 
 
 def _leftover(path: Path, why: str) -> Leftover:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from reseed.contracts.dataset import DatasetManifest
-from reseed.contracts.errors import UserError
+from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.files import write_bytes_atomically, write_json_atomically, write_text_atomically
 from reseed.contracts.footprint import ExpectedUse
 from reseed.contracts.job import Job
@@ -31,6 +31,7 @@ from reseed.orchestration.footprint.words import reproduction_line
 from reseed.orchestration.outcome import Listener, Outcome
 from reseed.orchestration.plan import COMPARISON, Plan, PlanInputs, study_plan
 from reseed.orchestration.provenance import surroundings
+from reseed.orchestration.prune import is_over
 from reseed.orchestration.result_view import ResultView
 from reseed.orchestration.results import complete_output
 from reseed.orchestration.runner import Runner
@@ -195,6 +196,7 @@ class StudyRun:
         def executor_for(job: Job) -> Executor:
             return self.own_executor if job.role == COMPARISON else executor
 
+        _release_leftovers(executor, self.folder, view)
         gpus = view.around.hardware.gpus
         gpu = gpus[0].partition(",")[0] if gpus else None
         recorder = FootprintRecorder(self.folder, executor_for, self.site, gpu, view)
@@ -298,6 +300,14 @@ def declared_uses(context: StudyContext) -> Declared:
 def process_executor(context: StudyContext) -> ProcessExecutor:
     """Plain processes of this machine, for the algorithms of a study."""
     return ProcessExecutor(context.project, context.algorithms)
+
+
+def _release_leftovers(executor: Executor, study: StudyFolder, listener: Listener) -> None:
+    """Remove what an orchestrator that was killed had no time to: containers whose end it had recorded."""
+    try:
+        executor.release_leftovers(study, is_over)
+    except InfrastructureError as error:
+        listener.notice(f"{error}; what an earlier orchestrator left stays until the next `reseed run`")
 
 
 def _remembered(answer: Callable[[str], str]) -> Callable[[str], str]:

@@ -9,8 +9,6 @@ Containers are removed only after their exit code and out-of-memory flag have be
 from __future__ import annotations
 
 import hashlib
-import os
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +16,15 @@ from typing import Any, Self
 
 import docker
 import docker.errors
-import docker.types
-import requests.exceptions
 
-from reseed.contracts.errors import EngineSilent, InfrastructureError, NoSpaceLeft, UserError
+from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_bytes_atomically
 from reseed.contracts.job import Attempt
-from reseed.contracts.manifest import AlgorithmManifest
 from reseed.orchestration.disk import is_full
+from reseed.orchestration.executors.container import LABEL, container_arguments
 from reseed.orchestration.executors.container_status import program_status, told_by_the_engine_alone
 from reseed.orchestration.executors.container_user import container_user, own_writable_folders
+from reseed.orchestration.executors.engine import ENGINE_ERRORS, asked, engine_complaint, own_mounts
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
 from reseed.orchestration.executors.exit_code import (
     SHELL_OF_A_CONTAINER,
@@ -36,17 +33,10 @@ from reseed.orchestration.executors.exit_code import (
     noted_end,
 )
 from reseed.orchestration.executors.host_paths import HostPaths
+from reseed.orchestration.executors.images import IMAGE_PREFIX, build_command
 from reseed.orchestration.executors.reports import REPORT_MODULE, report_of
-from reseed.orchestration.study_folder import AttemptFolder
-from reseed.orchestration.workspace import SCRATCH_TARGET, Launch, job_environment
-
-LABEL = "org.reseed.job"
-IMAGE_PREFIX = "reseed/"
-
-_PIDS_LIMIT = 512
-_LOG_LIMIT = {"max-size": "20m", "max-file": "1"}
-_TMP_GIB = 4
-_ENGINE_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestException)
+from reseed.orchestration.study_folder import AttemptFolder, StudyFolder
+from reseed.orchestration.workspace import SCRATCH_TARGET, Launch
 
 
 class DockerExecutor:
@@ -87,7 +77,7 @@ class DockerExecutor:
         """
         client = asked(docker.from_env, "the Docker engine cannot be reached")
         asked(client.ping, "the Docker engine does not answer")
-        return cls(client, HostPaths(_own_mounts(client)))
+        return cls(client, HostPaths(own_mounts(client)))
 
     def code_digest(self, role: str) -> str:
         """The image's digest, without its algorithm's prefix."""
@@ -155,7 +145,7 @@ class DockerExecutor:
                     raise engine_complaint(
                         f"the Docker engine cannot stop {container.name}", error
                     ) from error
-            except _ENGINE_ERRORS as error:
+            except ENGINE_ERRORS as error:
                 raise engine_complaint(f"the Docker engine cannot stop {container.name}", error) from error
 
     def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:
@@ -177,19 +167,22 @@ class DockerExecutor:
         container = self._container(folder)
         if container is None:
             return
-        if not folder.log.is_file() and folder.path.is_dir():
-            write_bytes_atomically(folder.log, _printed(container))
-        asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+        _remove(container, folder)
         self._moved.pop(folder.path, None)
 
-    def release_leftover(self, folder: AttemptFolder, *, dry_run: bool) -> bool:
-        """Remove the container of an attempt unless it runs; whether there was one to remove."""
-        container = self._container(folder)
-        if container is None or program_status(container.attrs["State"]).state is ProgramState.RUNNING:
-            return False
-        if not dry_run:
-            asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
-        return True
+    def release_leftovers(
+        self, study: StudyFolder, is_over: Callable[[AttemptFolder], bool], *, dry_run: bool = False
+    ) -> int:
+        """Remove containers that do not run, of attempts that are over; how many there were."""
+        n_swept = 0
+        for container in self._listed({"label": [LABEL], "status": ["created", "exited", "dead"]}):
+            folder = self._attempt_of(container, study)
+            if folder is None or not is_over(folder):
+                continue
+            n_swept += 1
+            if not dry_run:
+                _remove(container, folder)
+        return n_swept
 
     def report(self, role: str) -> dict[str, Any] | None:
         """What a training in the image of a role would report of its surroundings."""
@@ -221,7 +214,7 @@ class DockerExecutor:
             return self._client.containers.get(self._moved.get(folder.path) or self._container_name(folder))
         except docker.errors.NotFound:
             return self._moved_container(folder)
-        except _ENGINE_ERRORS as error:
+        except ENGINE_ERRORS as error:
             raise engine_complaint("the Docker engine does not answer", error) from error
 
     def _moved_container(self, folder: AttemptFolder) -> Any | None:
@@ -233,16 +226,32 @@ class DockerExecutor:
         """
         key, number = folder.path.parent.parent.name, folder.path.name
         labels = [f"{LABEL}={key}", f"{LABEL}.attempt={number}"]
-        found = asked(
-            lambda: self._client.containers.list(all=True, filters={"label": labels}),
-            "the Docker engine does not answer",
-        )
-        for container in found:
-            place = self._host_paths.here(Path(container.labels.get(f"{LABEL}.place", "/")))
+        for container in self._listed({"label": labels}):
+            place = self._place(container)
             if place is not None and not place.exists():
                 self._moved[folder.path] = str(container.id)
                 return container
         return None
+
+    def _attempt_of(self, container: Any, study: StudyFolder) -> AttemptFolder | None:
+        """The attempt of a study that a container was started for; None when it is another study's."""
+        labels, place = container.labels, self._place(container)
+        if place is None or not labels.get(f"{LABEL}.attempt", "").isdecimal():
+            return None
+        folder = study.job(labels[LABEL]).attempt(int(labels[f"{LABEL}.attempt"]))
+        is_ours = place == folder.path.resolve() or (folder.path.exists() and not place.exists())
+        return folder if is_ours else None
+
+    def _place(self, container: Any) -> Path | None:
+        """The folder of a container's attempt when it was started; None when it cannot be seen from here."""
+        return self._host_paths.here(Path(container.labels.get(f"{LABEL}.place", "/")))
+
+    def _listed(self, filters: dict[str, Any]) -> list[Any]:
+        found = asked(
+            lambda: self._client.containers.list(all=True, filters=filters, ignore_removed=True),
+            "the Docker engine does not answer",
+        )
+        return list(found)
 
     def _container_name(self, folder: AttemptFolder) -> str:
         """A name that only this attempt of this job in this study folder has, on the whole engine."""
@@ -267,7 +276,7 @@ class DockerExecutor:
                 self._images[role] = self._client.images.get(f"{IMAGE_PREFIX}{role}")
             except docker.errors.ImageNotFound:
                 raise UserError(f"no image {IMAGE_PREFIX}{role}; build it: {build_command(role)}") from None
-            except _ENGINE_ERRORS as error:
+            except ENGINE_ERRORS as error:
                 raise engine_complaint("the Docker engine does not answer", error) from error
             self._refuse_unfit(role, self._images[role])
         return self._images[role]
@@ -284,132 +293,13 @@ class DockerExecutor:
             )
 
 
-def build_command(role: str, manifest: AlgorithmManifest | None = None) -> str:
-    """The command that builds the image of a role, labelled as an algorithm's manifest says."""
-    if role == "evaluation":
-        return f"docker build --target evaluation -t {IMAGE_PREFIX}evaluation ."
-    arguments = [f"ALGORITHM={role}"]
-    if manifest is not None:
-        arguments.append(f"VERSION={manifest.version}")
-        publication = manifest.publication
-        address = publication and (publication.url or publication.doi)
-        arguments += [f"PUBLICATION={address}"] if address else []
-    words = " ".join(f"--build-arg {shlex.quote(argument)}" for argument in arguments)
-    return f"docker build --target algorithm {words} -t {IMAGE_PREFIX}{role} ."
-
-
-def image_saver(tag: str, command: str) -> Callable[[Path], None]:
-    """
-    A function that writes the tarball of an image, as the engine gives it, to a path.
-
-    Parameters
-    ----------
-    tag
-        Of the image, which is saved under this name alone.
-    command
-        What builds it, for a person who has not.
-
-    Raises
-    ------
-    UserError
-        When there is no such image.
-    InfrastructureError
-        When the engine does not answer.
-    """
-    client = asked(docker.from_env, "the Docker engine cannot be reached")
-    try:
-        image = client.images.get(tag)
-    except docker.errors.ImageNotFound:
-        raise UserError(f"no image {tag}; build it: {command}") from None
-    except _ENGINE_ERRORS as error:
-        raise InfrastructureError(f"the Docker engine does not answer: {error}") from error
-
-    def save(path: Path) -> None:
-        with path.open("wb") as stream:
-            for block in asked(lambda: image.save(named=tag), f"{tag} cannot be saved"):
-                stream.write(block)
-
-    return save
-
-
-def container_arguments(launch: Launch, *, image: str, user: str, host_paths: HostPaths) -> dict[str, Any]:
-    """What `docker run` is told: the contract's sandbox, the job's folders, its seeds."""
-    job = launch.job
-    memory = int(job.resources.memory_gib * 2**30)
-    return {
-        "image": image,
-        "environment": job_environment(launch),
-        "user": user,
-        "network_mode": "none",
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "read_only": True,
-        "init": True,
-        "mem_limit": memory,
-        "memswap_limit": memory,
-        "shm_size": memory // 2,
-        "nano_cpus": job.resources.cpus * 10**9,
-        "pids_limit": _PIDS_LIMIT,
-        "ulimits": [
-            docker.types.Ulimit(name="nofile", soft=4096, hard=4096),
-            docker.types.Ulimit(name="core", soft=0, hard=0),
-        ],
-        "tmpfs": {"/tmp": f"rw,nosuid,nodev,mode=1777,size={_TMP_GIB}g"},  # noqa: S108 (the container's)
-        "mounts": [
-            docker.types.Mount(
-                target=mount.target,
-                source=str(host_paths.on_host(mount.source)),
-                type="bind",
-                read_only=not mount.writable,
-            )
-            for mount in launch.mounts
-        ],
-        "device_requests": _device_requests(launch.gpus),
-        "log_config": docker.types.LogConfig(type="json-file", config=_LOG_LIMIT),
-        "labels": {
-            LABEL: job.key,
-            f"{LABEL}.name": job.name,
-            f"{LABEL}.attempt": str(launch.number),
-            f"{LABEL}.place": str(host_paths.on_host(launch.folder.path)),
-            **launch.labels,
-        },
-        "working_dir": "/tmp",  # noqa: S108 (the container's)
-    }
-
-
-def _device_requests(gpus: tuple[int, ...]) -> list[Any]:
-    if not gpus:
-        return []
-    return [docker.types.DeviceRequest(device_ids=[str(gpu) for gpu in gpus], capabilities=[["gpu"]])]
-
-
-def _own_mounts(client: docker.DockerClient) -> list[tuple[Path, Path]]:
-    """(here, on the host) of every mount of the container that this process runs in, if it does."""
-    hostname = os.uname().nodename
-    if not Path("/.dockerenv").exists():
-        return []
-    try:
-        mounts = client.containers.get(hostname).attrs["Mounts"]
-    except docker.errors.NotFound:
-        return []
-    return [(Path(mount["Destination"]), Path(mount["Source"])) for mount in mounts]
-
-
 def _printed(container: Any) -> bytes:
     printed = asked(lambda: container.logs(tail=1000), f"the log of {container.name} cannot be read")
     return bytes(printed)
 
 
-def asked(question: Callable[[], Any], complaint: str) -> Any:
-    try:
-        return question()
-    except _ENGINE_ERRORS as error:
-        raise engine_complaint(complaint, error) from error
-
-
-def engine_complaint(what: str, error: Exception) -> InfrastructureError:
-    """What an error of the SDK means: nobody there, no room, or a refusal."""
-    line = f"{what}: {str(error).splitlines()[0]}"
-    if not isinstance(error, docker.errors.APIError):
-        return EngineSilent(line)
-    return NoSpaceLeft(line) if "no space left on device" in str(error).lower() else InfrastructureError(line)
+def _remove(container: Any, folder: AttemptFolder) -> None:
+    """Remove a container, and not before its log has been kept."""
+    if not folder.log.is_file() and folder.path.is_dir():
+        write_bytes_atomically(folder.log, _printed(container))
+    asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from reseed.contracts.job import Attempt
-from reseed.orchestration.study_folder import AttemptFolder
+from reseed.orchestration.study_folder import AttemptFolder, StudyFolder
 from reseed.orchestration.workspace import Launch
 
 Handle = dict[str, str | int | float]
@@ -97,3 +98,8 @@ class Executor(Programs, Protocol):
 
     def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
         """Forget an attempt whose end has been recorded: reap it, remove its container."""
+
+    def release_leftovers(
+        self, study: StudyFolder, is_over: Callable[[AttemptFolder], bool], *, dry_run: bool = False
+    ) -> int:
+        """Remove what attempts that are over have left outside the study folder; how many had left any."""

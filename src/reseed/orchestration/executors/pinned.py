@@ -13,7 +13,8 @@ import docker.errors
 from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.job import Attempt
 from reseed.orchestration.executors.container_user import container_user
-from reseed.orchestration.executors.docker import DockerExecutor, asked
+from reseed.orchestration.executors.docker import DockerExecutor
+from reseed.orchestration.executors.engine import asked
 from reseed.orchestration.executors.host_paths import HostPaths
 from reseed.orchestration.packaging.untagged import untagged_stream
 from reseed.orchestration.study_folder import AttemptFolder

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from reseed.orchestration.executors.memory import MemorySamples
 from reseed.orchestration.executors.reports import report_of
 from reseed.orchestration.plan import COMPARISON, EVALUATION
 from reseed.orchestration.project import Algorithm, Project
-from reseed.orchestration.study_folder import AttemptFolder
+from reseed.orchestration.study_folder import AttemptFolder, StudyFolder
 from reseed.orchestration.workspace import Launch, job_environment
 
 _NOT_CODE = ("__pycache__", "README.md", ".DS_Store")
@@ -135,6 +136,12 @@ class ProcessExecutor:
 
     def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
         """Nothing is left of a process once it is reaped."""
+
+    def release_leftovers(
+        self, study: StudyFolder, is_over: Callable[[AttemptFolder], bool], *, dry_run: bool = False
+    ) -> int:
+        """0: processes leave nothing."""
+        return 0
 
     def cpu_seconds(self, attempt: Attempt, folder: AttemptFolder) -> float | None:
         """CPU time of the program's tree so far, or in all when it was a child of ours."""

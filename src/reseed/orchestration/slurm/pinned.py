@@ -12,7 +12,7 @@ import hashlib
 import math
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -28,7 +28,7 @@ from reseed.orchestration.slurm.client import SlurmClient, Task, TaskId
 from reseed.orchestration.slurm.containers import checked_template
 from reseed.orchestration.slurm.images import ENGINES, pinned_image
 from reseed.orchestration.slurm.node import NodeEnd, NodeFiles, NodeLaunch, NodeMount
-from reseed.orchestration.study_folder import AttemptFolder
+from reseed.orchestration.study_folder import AttemptFolder, StudyFolder
 from reseed.orchestration.workspace import Launch
 
 STEP_MODULE = "reseed.orchestration.slurm.pinned_step"
@@ -171,6 +171,12 @@ class PinnedSlurmExecutor:
 
     def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
         """Nothing is left of a program that has ended: its node has removed the container."""
+
+    def release_leftovers(
+        self, study: StudyFolder, is_over: Callable[[AttemptFolder], bool], *, dry_run: bool = False
+    ) -> int:
+        """0: nodes remove their containers."""
+        return 0
 
     def digest_of(self, image: str) -> str:
         """
