@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 Places = NDArray[np.int64]
 StepsAway = NDArray[np.unsignedinteger[Any]]
 
-N_LINES = 2000
-"""How many lines around a place are looked along at most."""
+N_LINES = 160
+"""About so many of the lines around a place are looked along one by one at most."""
 
-_LINES_PER_TILE = 12
-"""About so many neighbouring lines are looked along at a time where the surface is far."""
+_N_LINES_IN_REACH = 3000
+"""How many lines there are around a place up to the distance from which on it is searched by boxes."""
 
 
 @dataclass(frozen=True)
@@ -27,32 +27,28 @@ class Lines:
     """
     The lines around a place: along which axis, how far away, and on which sides.
 
-    `steps` has one row for lines at equal distances across each other axis, without signs. All lines up
-    to `radius_mm` are also covered by tiles: `tile_steps` is the first line of each, with signs,
-    `tile_shape` how many lines it has across each other axis. Both are in the order of `square_mm2` and
-    `tile_square_mm2`, the squared distance of the nearest line; `tile_furthest_mm2` is that of the
-    furthest line of a tile, `in_tile` the steps from the first of a tile's lines to each. `reach` is the
+    `radius_mm` is how far is looked, `n_steps` more than so many steps along a line are, and `reach` the
     most steps along every axis, 0 along the lines themselves, which are known from end to end.
+
+    `steps` has one row for lines at equal distances across each other axis, without signs, in the order
+    of `square_mm2`: only of the nearest lines. All others are as far away as `beyond_mm2` or farther,
+    squared.
     """
 
     axis: int
     step_mm: float
     across: tuple[int, ...]
     radius_mm: float
+    n_steps: int
     reach: NDArray[np.int64]
     steps: Places
     square_mm2: NDArray[np.float64]
-    tile_shape: tuple[int, ...]
-    in_tile: Places
-    tile_steps: Places
-    tile_square_mm2: NDArray[np.float64]
-    tile_furthest_mm2: NDArray[np.float64]
+    beyond_mm2: float
 
     @functools.cached_property
     def n_before(self) -> NDArray[np.int64]:
         """How many lines are before each row of `steps`."""
-        n_sides = 2 ** np.count_nonzero(self.steps, axis=1)
-        return np.asarray(np.cumsum(n_sides) - n_sides)
+        return _n_before(self.steps)
 
     def on_all_sides(self, row: int) -> Places:
         """The steps with every combination of signs."""
@@ -62,56 +58,55 @@ class Lines:
 
 @functools.lru_cache(maxsize=64)
 def lines_around(spacing_mm: tuple[float, ...]) -> Lines:
-    """The nearest lines along the finest axis, all up to some distance."""
+    """The nearest lines along the finest axis."""
     axis = len(spacing_mm) - 1 - int(np.argmin(spacing_mm[::-1]))
     across = tuple(other for other in range(len(spacing_mm)) if other != axis)
     sides = np.array([spacing_mm[other] for other in across])
     n_across = len(across)
     unit_ball = math.pi ** (n_across / 2) / math.gamma(n_across / 2 + 1)
-    radius_mm = (N_LINES * math.prod(sides.tolist()) / unit_ball) ** (1 / max(n_across, 1))
+    radius_mm = (_N_LINES_IN_REACH * math.prod(sides.tolist()) / unit_ball) ** (1 / max(n_across, 1))
     # of a grid that is extremely fine along one axis not all of that radius can be tried
-    radius_mm = min(radius_mm, N_LINES * float(sides.min(initial=math.inf)))
+    radius_mm = min(radius_mm, _N_LINES_IN_REACH * float(sides.min(initial=math.inf)))
     furthest = (radius_mm / sides).astype(np.int64)
-    steps, square_mm2 = _nearest_first([np.arange(n + 1) for n in furthest], np.ones_like(furthest), sides)
-    edge_mm = (_LINES_PER_TILE * math.prod(sides.tolist())) ** (1 / max(n_across, 1))
-    shape = np.clip(np.rint(edge_mm / sides), 1, furthest + 1).astype(np.int64)
-    firsts = [np.arange(-(-n // size) * -size, n + 1, size) for n, size in zip(furthest, shape, strict=True)]
-    tiles, tile_square_mm2 = _nearest_first(firsts, shape, sides)
-    kept, kept_tiles = square_mm2 <= radius_mm**2, tile_square_mm2 <= radius_mm**2
     reach = np.zeros(len(spacing_mm), dtype=np.int64)
-    reach[list(across)] = furthest + shape
+    reach[list(across)] = furthest
+    # one row also for no other axis
+    steps = np.array(list(itertools.product(*[range(n + 1) for n in furthest])), dtype=np.int64)
+    square_mm2 = ((steps * sides) ** 2).sum(axis=1)
+    order = np.argsort(square_mm2, kind="stable")
+    order = order[square_mm2[order] <= radius_mm**2]
+    steps, square_mm2 = steps[order], square_mm2[order]
+    n_near = int(np.searchsorted(_n_before(steps), N_LINES))
     return Lines(
         axis,
         spacing_mm[axis],
         across,
         radius_mm,
+        int(radius_mm / spacing_mm[axis]) + 1,
         reach,
-        steps[kept],
-        square_mm2[kept],
-        tuple(shape.tolist()),
-        np.array(list(itertools.product(*map(range, shape))), dtype=np.int64),
-        tiles[kept_tiles],
-        tile_square_mm2[kept_tiles],
-        _furthest_mm2(tiles[kept_tiles], shape, sides),
+        steps[:n_near],
+        square_mm2[:n_near],
+        float(square_mm2[n_near]) if n_near < len(steps) else radius_mm**2,
     )
 
 
-def _nearest_first(
-    firsts: list[NDArray[np.int64]], shape: NDArray[np.int64], sides_mm: NDArray[np.float64]
-) -> tuple[Places, NDArray[np.float64]]:
-    """Tiles of lines by the squared distance of the nearest line in each, and that distance."""
-    tiles = np.array(list(itertools.product(*firsts)), dtype=np.int64)  # one row also for no other axis
-    nearest = np.maximum(np.maximum(tiles, -(tiles + shape - 1)), 0)
-    square_mm2 = ((nearest * sides_mm) ** 2).sum(axis=1)
-    order = np.argsort(square_mm2, kind="stable")
-    return tiles[order], square_mm2[order]
+def _n_before(steps: Places) -> NDArray[np.int64]:
+    n_sides = 2 ** np.count_nonzero(steps, axis=1)
+    return np.asarray(np.cumsum(n_sides) - n_sides)
 
 
-def _furthest_mm2(
-    tiles: Places, shape: NDArray[np.int64], sides_mm: NDArray[np.float64]
+def squares_mm2(
+    spacing_mm: tuple[float, ...], axis: int, along_mm2: NDArray[np.float64], across: list[Any]
 ) -> NDArray[np.float64]:
-    furthest = np.maximum(np.abs(tiles), np.abs(tiles + shape - 1))
-    return np.asarray(((furthest * sides_mm) ** 2).sum(axis=1))
+    """
+    Squared distances from squares along one axis and whole steps across each other, which are broadcast.
+
+    The sum is over the axes in their order: so it rounds as for any other way to find the place.
+    """
+    others = [other for other in range(len(spacing_mm)) if other != axis]
+    terms = [(steps * spacing_mm[other]) ** 2 for steps, other in zip(across, others, strict=True)]
+    terms.insert(axis, along_mm2)
+    return np.asarray(functools.reduce(operator.add, terms))
 
 
 @dataclass(frozen=True)
@@ -119,32 +114,27 @@ class LineGrid:
     """
     How many steps away the other surface is along the line of every voxel, in a flat box, up to `n_steps`.
 
-    Around the box is room for every line in reach. `tile_steps_away` has the fewest steps along the lines of
-    the tile that begins at a voxel. `place` is where each start is in it, `strides` how far apart
-    neighbours along every axis are, and `centre` what to add to a place.
+    Around the box is room for the nearest lines. `shape` is that of the box without it, the axis of the
+    lines first; `place` is where each start is, `strides` how far apart neighbours along every axis are, and
+    `centre` what to add to a place.
     """
 
     spacing_mm: tuple[float, ...]
     lines: Lines
     steps_away: StepsAway
     n_steps: int
+    shape: tuple[int, ...]
     place: NDArray[np.int64]
     strides: NDArray[np.int64]
     centre: int
 
-    @functools.cached_property
-    def tile_steps_away(self) -> StepsAway:
-        """Made once it is asked for."""
-        fewest = self.steps_away
-        for axis, size in zip(self.lines.across, self.lines.tile_shape, strict=True):
-            # what is beyond the end of an axis is beyond reach
-            n_joined = 1
-            while n_joined < size:
-                further = min(n_joined, size - n_joined)
-                beyond = further * int(self.strides[axis])
-                fewest = np.minimum(fewest[:-beyond], fewest[beyond:])
-                n_joined += further
-        return fewest
+    @property
+    def box(self) -> StepsAway:
+        """The box itself, the axis of the lines first, then the others in their order."""
+        axes = [self.lines.axis, *self.lines.across]
+        room = [self.steps_away.size - self.centre, *self.strides[axes].tolist()]
+        padded = [wide // narrow for wide, narrow in itertools.pairwise(room)]
+        return self.steps_away[self.centre :].reshape(padded)[tuple(slice(size) for size in self.shape)]
 
     @functools.cached_property
     def along_mm2(self) -> NDArray[np.float64]:
@@ -154,25 +144,11 @@ class LineGrid:
         return along_mm2
 
     def squares_mm2(self, steps: Places) -> NDArray[np.float64]:
-        """
-        The squared distance for every number of steps along lines that are some steps away.
-
-        The sum is over the axes in their order: so it rounds as for any other way to find the place.
-
-        Parameters
-        ----------
-        steps
-            Across each other axis, in the last axis of the array; the others are kept.
-        """
-        terms: list[Any] = [
-            (steps[..., k, np.newaxis] * self.spacing_mm[axis]) ** 2
-            for k, axis in enumerate(self.lines.across)
-        ]
-        terms.insert(self.lines.axis, self.along_mm2)
-        return np.broadcast_to(functools.reduce(operator.add, terms), (*steps.shape[:-1], self.n_steps + 1))
+        """The squared distance for every number of steps along a line, some steps away across the others."""
+        return squares_mm2(self.spacing_mm, self.lines.axis, self.along_mm2, steps.tolist())
 
     def offsets(self, steps: Places) -> NDArray[np.int64]:
-        """What to add to a place to be some steps away."""
+        """What to add to a place to be some steps away, one row each."""
         return np.asarray(steps @ self.strides[list(self.lines.across)] + self.centre)
 
 
@@ -180,14 +156,16 @@ def line_grid(start: Places, end: Places, spacing_mm: tuple[float, ...]) -> Line
     """The box of all places, with the axis of the lines first: all lines are then searched at a time."""
     lines = lines_around(spacing_mm)
     low, high, end = _box(start, end, lines)
-    # Empty lines in reach follow the box along every axis; before it they are those of the voxels before.
     axes = [lines.axis, *lines.across]
-    shape = (high - low + 1 + lines.reach)[axes].tolist()
+    box = (high - low + 1)[axes]
+    # Empty lines follow the box along every other axis; before it they are those of the voxels before.
+    room = np.concatenate([[0], lines.steps.max(axis=0)])
+    shape = (box + room).tolist()
     strides = np.empty(len(axes), dtype=np.int64)
     strides[axes] = [math.prod(shape[k + 1 :]) for k in range(len(axes))]
-    centre = int(lines.reach @ strides)
+    centre = int(room @ strides[axes])
     # what is farther away along a line than any line in reach settles nothing
-    n_steps = min(shape[0], int(lines.radius_mm / lines.step_mm) + 1)
+    n_steps = min(shape[0], lines.n_steps)
     flat = np.full(centre + math.prod(shape), n_steps, dtype=np.min_scalar_type(n_steps + 1))
     steps_away = flat[centre:].reshape(shape)
     steps_away[tuple(end[:, axis] - low[axis] for axis in axes)] = 0
@@ -198,7 +176,7 @@ def line_grid(start: Places, end: Places, spacing_mm: tuple[float, ...]) -> Line
     place = np.full(len(start), -int(low @ strides))
     for axis, stride in enumerate(strides.tolist()):
         place += start[:, axis] * stride
-    return LineGrid(spacing_mm, lines, flat, n_steps, place, strides, centre)
+    return LineGrid(spacing_mm, lines, flat, n_steps, tuple(box.tolist()), place, strides, centre)
 
 
 def _box(start: Places, end: Places, lines: Lines) -> tuple[NDArray[np.int64], NDArray[np.int64], Places]:
