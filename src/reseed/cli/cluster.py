@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from reseed.cli.commands import CONTEXT_SETTINGS
-from reseed.cli.study import OutOption, ProjectOption, StudyArgument
+from reseed.cli.study_request import OutOption, ProjectOption, StudyArgument
 from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_text_atomically
 from reseed.orchestration.slurm.cancelling import cancel_jobs

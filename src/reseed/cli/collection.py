@@ -11,7 +11,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from reseed.cli.study import EXIT_INCOMPLETE, EXIT_INTERRUPTED, StudyRequest, finished, study_run_for
+from reseed.cli.study import EXIT_INCOMPLETE, EXIT_INTERRUPTED, finished
+from reseed.cli.study_request import StudyRequest, study_run_for
 from reseed.contracts.dataset import DATASET_MANIFEST, DatasetManifest
 from reseed.contracts.errors import InvalidDataset
 from reseed.contracts.footprint import amount_text

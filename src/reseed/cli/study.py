@@ -3,96 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from reseed.cli.study_request import (
+    CountryOption,
+    DataOption,
+    DetachOption,
+    ExecutorOption,
+    JobsOption,
+    MemoryOption,
+    OutOption,
+    ProjectOption,
+    RatesOption,
+    RetryOption,
+    SiteOption,
+    StudyArgument,
+    StudyRequest,
+    executed,
+    study_run_of,
+)
 from reseed.cli.summary import print_footprint, print_summary
 from reseed.contracts.errors import UserError
 from reseed.contracts.job import JobKind, JobState
-from reseed.datasets import dataset_folder
 from reseed.orchestration.collection import is_collection
-from reseed.orchestration.executors.executor import Executor
-from reseed.orchestration.executors.process import ProcessExecutor
 from reseed.orchestration.explanation import explanation, named_job
-from reseed.orchestration.footprint.rates import site
 from reseed.orchestration.footprint.words import reproduction_line, site_lines
 from reseed.orchestration.outcome import Outcome
 from reseed.orchestration.ownership import hand_over
 from reseed.orchestration.plan import Plan, study_plan
-from reseed.orchestration.progress import StudyProgress
-from reseed.orchestration.project import Algorithm, Project
 from reseed.orchestration.same_methods import same_method_lines
-from reseed.orchestration.slots import n_usable_cpus
-from reseed.orchestration.slurm.cluster import SlurmCluster, cluster_settings
+from reseed.orchestration.slurm.cluster import SlurmCluster
 from reseed.orchestration.state import job_state
-from reseed.orchestration.study_file import StudyContext, read_study
 from reseed.orchestration.study_folder import StudyFolder
-from reseed.orchestration.study_run import StudyRun, process_executor
+from reseed.orchestration.study_run import StudyRun
 
 EXIT_INCOMPLETE = 1
 EXIT_INTERRUPTED = 130
-
-
-class ExecutorChoice(StrEnum):
-    """Where jobs run."""
-
-    PROCESS = "process"
-    DOCKER = "docker"
-    SLURM = "slurm"
-
-
-StudyArgument = Annotated[Path, typer.Argument(help="A study file, for instance studies/quickstart.yaml.")]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", help="STUDY_DIR, where results go. Default: ./<study name>.")
-]
-ExecutorOption = Annotated[
-    ExecutorChoice | None, typer.Option("--executor", help="Where jobs run. Default: the study's.")
-]
-JobsOption = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, help="Jobs side by side. Default: one per core.")
-]
-MemoryOption = Annotated[
-    float | None,
-    typer.Option("--memory", min=0.1, metavar="GIB", help="Memory for all jobs. Default: the machine's."),
-]
-RetryOption = Annotated[
-    bool, typer.Option("--retry-failed", help="Also jobs that failed by themselves in an earlier command.")
-]
-DataOption = Annotated[
-    Path | None, typer.Option("--datasets", help="Where datasets are kept. Default: <project>/datasets.")
-]
-ProjectOption = Annotated[
-    Path | None,
-    typer.Option("--project", help="Folder with algorithms/ and evaluation/. Default: found."),
-]
-CountryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--country",
-        envvar="RESEED_COUNTRY",
-        help="Whose electricity it is, ISO 3166-1 (NLD). Default: the price table's, else the world's mean.",
-    ),
-]
-RatesOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--rates", envvar="RESEED_RATES", help="A price table, for the footprint. Default: example prices."
-    ),
-]
-
-SiteOption = Annotated[
-    Path | None,
-    typer.Option("--slurm", metavar="FILE", help="The cluster's settings. Default: <project>/slurm.yaml."),
-]
-DetachOption = Annotated[
-    bool, typer.Option("--detach", help="With executor slurm: submit the jobs and return.")
-]
 
 
 def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
@@ -271,102 +221,6 @@ def plan_lines(planned: Plan, folder: StudyFolder) -> list[str]:
         after = f"  after {needs}{more}" if needs else ""
         lines.append(f"{job.key[:12]}  {states[job.key].value:9}  {job.name:{width}}{after}".rstrip())
     return lines
-
-
-@dataclass(frozen=True)
-class StudyRequest:
-    """The options that the commands share."""
-
-    study: Path
-    out: Path | None
-    executor: ExecutorChoice | None
-    datasets: Path | None
-    project: Path | None
-    country: str | None = None
-    rates: Path | None = None
-    slurm: Path | None = None
-
-
-def executed(
-    console: Console,
-    asked: StudyRequest,
-    n_jobs: int | None,
-    *,
-    part: Callable[[Plan], Plan] = lambda whole: whole,
-    detach: bool = False,
-    memory_gib: float | None = None,
-    retry_failed: bool = False,
-) -> tuple[StudyRun, Outcome]:
-    study_run = study_run_of(console, asked)
-    on_cluster = isinstance(study_run.executor, SlurmCluster)
-    if not on_cluster and detach:
-        raise UserError("--detach: only a cluster goes on by itself; add --executor slurm")
-    progress = StudyProgress(console, n_side_by_side=None if on_cluster else n_jobs or n_usable_cpus())
-    try:
-        outcome = study_run.run(
-            progress,
-            n_jobs=n_jobs,
-            part=part,
-            detach=detach,
-            memory_gib=memory_gib,
-            retry_failed=retry_failed,
-        )
-    finally:
-        progress.close()
-        hand_over(study_run.folder.path, like=study_run.context.project.root)
-    return study_run, outcome
-
-
-def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
-    context = read_study(asked.study, project=asked.project)
-    return study_run_for(console, asked, context, asked.out or Path.cwd() / context.study.study)
-
-
-def study_run_for(console: Console, asked: StudyRequest, context: StudyContext, out: Path) -> StudyRun:
-    datasets = asked.datasets or context.project.root / "datasets"
-    dataset = dataset_folder(
-        context.study.dataset,
-        root=datasets,
-        tasks=context.project.tasks,
-        progress=lambda line: console.print(line, highlight=False, soft_wrap=True),
-    )
-    hand_over(datasets, like=context.project.root)
-    own = process_executor(context)
-    chosen = asked.executor or ExecutorChoice(context.study.executor)
-    return StudyRun(
-        context=context,
-        folder=StudyFolder(out.resolve()),
-        dataset=dataset.resolve(),
-        executor=_executor(chosen, context, own, site=asked.slurm),
-        own_executor=own,
-        site=site(rates=asked.rates, country=asked.country),
-    )
-
-
-def _executor(
-    chosen: ExecutorChoice, context: StudyContext, own: Executor, *, site: Path | None
-) -> Executor | SlurmCluster:
-    if chosen is ExecutorChoice.PROCESS:
-        return own
-    if chosen is ExecutorChoice.SLURM:
-        settings, folder = cluster_settings(context, site)
-        return SlurmCluster(context, settings, own, folder)
-    return _docker_executor()
-
-
-def inspecting_executor(chosen: ExecutorChoice, project: Project, algorithm: Algorithm) -> Executor:
-    """An executor of one algorithm, to be asked what its programs run in."""
-    if chosen is ExecutorChoice.SLURM:
-        raise UserError("a cluster's nodes cannot be seen from here; use --executor process on one of them")
-    if chosen is ExecutorChoice.PROCESS:
-        return ProcessExecutor(project, {algorithm.name: algorithm})
-    return _docker_executor()
-
-
-def _docker_executor() -> Executor:
-    from reseed.orchestration.executors.docker import DockerExecutor  # noqa: PLC0415 (the SDK is an extra)
-
-    return DockerExecutor.connected()
 
 
 def _leave(console: Console, study_run: StudyRun, outcome: Outcome, *, detached: bool) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reseed.cli.study import (
-    EXIT_INCOMPLETE,
+from reseed.cli.study import EXIT_INCOMPLETE
+from reseed.cli.study_request import (
     DataOption,
     ExecutorChoice,
     ExecutorOption,

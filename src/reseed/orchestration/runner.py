@@ -35,7 +35,7 @@ from reseed.orchestration.queue import JobQueue
 from reseed.orchestration.slots import Slot, Slots
 from reseed.orchestration.state import job_record, write_job_record
 from reseed.orchestration.study_folder import StudyFolder
-from reseed.orchestration.workspace import discard, prepared_launch, sweep
+from reseed.orchestration.workspace import Launch, discard, prepared_launch, sweep
 
 GRACE_S = 30.0
 
@@ -145,36 +145,44 @@ class Runner:
             self._start(*found)
 
     def _start(self, job: Job, slot: Slot) -> None:
+        """Announce an attempt and start it; put the job back when the disk is full."""
         number = len(self._records[job.key].attempts) + 1
-        folder = self.study.job(job.key)
-        executor = self.executor_for(job)
-        shutil.rmtree(folder.attempt(number).path, ignore_errors=True)
-        sweep(folder.path)
+        folder = self.study.job(job.key).attempt(number)
         try:
-            launch = prepared_launch(
-                job, study=self.study, dataset=self.dataset, number=number, gpus=slot.gpus
-            )
-            write_json_atomically(folder.specification, job)
-            attempt = Attempt(
-                number=number,
-                executor=executor.name,
-                handle={"gpus": ",".join(str(gpu) for gpu in slot.gpus)},
-                started=utc_now(),
-                started_on_boot_clock=boot_instant(),
-            )
-            record = self._record(job, JobState.RUNNING, attempt)
+            launch = self._announced(job, slot, number)
         except OSError as error:
             if not is_full(error):
                 raise
-            shutil.rmtree(folder.attempt(number).path, ignore_errors=True)
+            shutil.rmtree(folder.path, ignore_errors=True)
             self._obstacles.disk_full()
             self.slots.give_back(slot)
             self._queue.put(job)
             return
-        active = ActiveAttempt(job, record, slot, launch.folder)
-        self._active[job.key] = active
+        self._active[job.key] = ActiveAttempt(job, self._records[job.key], slot, folder)
+        self._submit(self._active[job.key], launch)
+
+    def _announced(self, job: Job, slot: Slot, number: int) -> Launch:
+        """Prepare an attempt, and record that it is running before it is."""
+        folder = self.study.job(job.key)
+        shutil.rmtree(folder.attempt(number).path, ignore_errors=True)
+        sweep(folder.path)
+        launch = prepared_launch(job, study=self.study, dataset=self.dataset, number=number, gpus=slot.gpus)
+        write_json_atomically(folder.specification, job)
+        attempt = Attempt(
+            number=number,
+            executor=self.executor_for(job).name,
+            handle={"gpus": ",".join(str(gpu) for gpu in slot.gpus)},
+            started=utc_now(),
+            started_on_boot_clock=boot_instant(),
+        )
+        self._record(job, JobState.RUNNING, attempt)
+        return launch
+
+    def _submit(self, active: ActiveAttempt, launch: Launch) -> None:
+        """Start an announced attempt, and record how it is found again."""
+        job, attempt = active.job, active.attempt
         try:
-            handle = executor.submit(launch)
+            handle = self.executor_for(job).submit(launch)
         except InfrastructureError as error:
             # it may have been started all the same: the engine is asked before anything is concluded
             active.is_certain = False

@@ -19,6 +19,31 @@ from reseed.contracts.footprint import Measuring
 _NEVER_S = 10**7
 """Between measurements that the tracker makes by itself: it is read when jobs start and end."""
 
+# every address, key and file is said to be none: a configuration file of the user's may name some
+_TRACKER_SETTINGS: dict[str, Any] = {
+    "country_iso_code": "FRA",  # of no effect: CO2 is reckoned from energy, by the site's grid
+    "region": None,
+    "output_methods": [],
+    "save_to_file": False,
+    "save_to_api": False,
+    "save_to_logger": False,
+    "save_to_prometheus": False,
+    "save_to_logfire": False,
+    "emissions_endpoint": None,
+    "electricitymaps_api_token": None,
+    "co2_signal_api_token": None,
+    "cloud_provider": None,
+    "api_call_interval": -1,
+    "allow_multiple_runs": True,
+    "tracking_mode": "machine",
+    "log_level": "critical",
+    "measure_power_secs": _NEVER_S,
+    "gpu_ids": None,
+    "pue": 1.0,
+    "force_cpu_power": None,
+    "force_ram_power": None,
+}
+
 
 @dataclass(frozen=True)
 class Energy:
@@ -91,46 +116,9 @@ class EnergyMeter:
             self.why_not = f"{type(error).__name__}: {error}"
 
     def _running_tracker(self) -> Any:
-        from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415  (0.3 s, in the thread)
         from codecarbon.core.gpu import AllGPUDevices  # noqa: PLC0415
-        from codecarbon.output_methods.base_output import BaseOutput  # noqa: PLC0415
 
-        # it prints its welcome before it looks at the level that it is told
-        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
-        readings = self._readings
-
-        class Reading(BaseOutput):
-            def out(self, _total: Any, delta: Any) -> None:
-                readings.append(delta)
-
-            def live_out(self, _total: Any, _delta: Any) -> None:
-                pass
-
-        # every address, key and file is said to be none: a configuration file of the user's may name some
-        tracker = OfflineEmissionsTracker(
-            country_iso_code="FRA",  # of no effect: CO2 is reckoned from energy, by the site's grid
-            region=None,
-            output_methods=[],
-            output_handlers=[Reading()],
-            save_to_file=False,
-            save_to_api=False,
-            save_to_logger=False,
-            save_to_prometheus=False,
-            save_to_logfire=False,
-            emissions_endpoint=None,
-            electricitymaps_api_token=None,
-            co2_signal_api_token=None,
-            cloud_provider=None,
-            api_call_interval=-1,
-            allow_multiple_runs=True,
-            tracking_mode="machine",
-            log_level="critical",
-            measure_power_secs=_NEVER_S,
-            gpu_ids=None,
-            pue=1.0,
-            force_cpu_power=None,
-            force_ram_power=None,
-        )
+        tracker = _tracker(self._readings)
         tracker.start()
         if getattr(tracker, "_start_time", None) is None:
             raise RuntimeError("the tracker did not start")
@@ -139,7 +127,7 @@ class EnergyMeter:
             devices.start()
             self._gpus = devices
         tracker.flush()  # what was used before now belongs to nobody
-        readings.clear()
+        self._readings.clear()
         self._last_read = time.monotonic()
         return tracker
 
@@ -154,6 +142,23 @@ class EnergyMeter:
             for gpu in self._gpus.get_delta(Time.from_seconds(seconds))
         }
         return split_by_counter(total_kwh, found)
+
+
+def _tracker(readings: list[Any]) -> Any:
+    """A tracker that has not started, and appends what it reads to a list."""
+    from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415  (0.3 s, in the thread)
+    from codecarbon.output_methods.base_output import BaseOutput  # noqa: PLC0415
+
+    class Reading(BaseOutput):
+        def out(self, _total: Any, delta: Any) -> None:
+            readings.append(delta)
+
+        def live_out(self, _total: Any, _delta: Any) -> None:
+            pass
+
+    # it prints its welcome before it looks at the level that it is told
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
+    return OfflineEmissionsTracker(**_TRACKER_SETTINGS, output_handlers=[Reading()])
 
 
 def split_by_counter(total_kwh: float, counted_kwh: dict[int, float]) -> tuple[float, ...]:

@@ -246,16 +246,7 @@ def _scope_board(
         _LOG.warning("no leaderboard under scope %s: %s", scope.value, error)
         undefined = tuple(_unranked(entry, metric, UNDEFINED) for entry in ranked)
         return board.model_copy(update={"unranked": (*undefined, *board.unranked)})
-    wins: dict[str, float] = {}
-    if retrained and len(ranked) > 1:
-        higher = (measure_of(metric) or Measure(metric, "cases")).higher_is_better is not False
-        wins = win_probability(
-            dict(zip(found.methods, found.mean.tolist(), strict=True)),
-            found.sd.tolist(),
-            higher_is_better=higher,
-            n_draws=_WIN_DRAWS,
-            rng=rng,
-        )
+    wins = _wins(found, metric, rng) if retrained and len(ranked) > 1 else {}
     order = sorted(range(len(ranked)), key=lambda i: (int(found.ranks.rank[i]), found.methods[i]))
     limit = limit_sentence(found.smallest_p, 1 - ranked[0].metrics[0].confidence_level)
     return board.model_copy(
@@ -265,6 +256,17 @@ def _scope_board(
             "matrix": _matrix(found, order[:MATRIX_UP_TO]),
             "sentences": (limit,) if limit else (),
         }
+    )
+
+
+def _wins(found: Standings, metric: str, rng: np.random.Generator) -> dict[str, float]:
+    """How often each method would win if everything were retrained."""
+    return win_probability(
+        dict(zip(found.methods, found.mean.tolist(), strict=True)),
+        found.sd.tolist(),
+        higher_is_better=(measure_of(metric) or Measure(metric, "cases")).higher_is_better is not False,
+        n_draws=_WIN_DRAWS,
+        rng=rng,
     )
 
 

@@ -30,7 +30,7 @@ from reseed.service.worker.at_hand import (
     phase_of_run,
 )
 from reseed.service.worker.images import load_image
-from reseed.service.worker.program import Program, ProgramFailed
+from reseed.service.worker.program import Finished, Program, ProgramFailed
 from reseed.service.worker.programs import run_program
 from reseed.service.worker.worker import Worker
 
@@ -145,7 +145,6 @@ def _train(worker: Worker, lease: Lease, run: RunAtHand, member: int, seeds: See
     name = member_folder(member)
     step = f"train-{name}"
     trained = folders.trained(run.submission, run.number, name)
-    model = folders.model_folder(run.submission, run.number) / name
     finished = run_program(
         worker,
         lease,
@@ -175,16 +174,21 @@ def _train(worker: Worker, lease: Lease, run: RunAtHand, member: int, seeds: See
             resources=run.resources(run.phase.training_timeout_s),
         ),
     )
-    if model.is_dir():
-        return
-    if not any((trained / "model").iterdir()):
+    model = folders.model_folder(run.submission, run.number) / name
+    if not model.is_dir():
+        _keep(trained / "model", model, finished)
+
+
+def _keep(trained: Path, model: Path, finished: Finished) -> None:
+    """Put what was trained where the models of its run are, as a whole; raises ProgramFailed for nothing."""
+    if not any(trained.iterdir()):
         raise ProgramFailed(
             "train: exited with 0 but wrote nothing to /opt/ml/model", exit_code=0, finished=finished
         )
     building = model.with_name(f".{model.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     make_folder(building.parent)
-    shutil.copytree(trained / "model", building, copy_function=_linked)
+    shutil.copytree(trained, building, copy_function=_linked)
     building.rename(model)
     sync_folder(model.parent)
 
