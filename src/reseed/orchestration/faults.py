@@ -18,13 +18,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.job import Attempt, Job, JobRecord, JobState
 from reseed.documents.reading import read_json
 from reseed.orchestration.ending import Ending
-from reseed.orchestration.plan import Plan
 from reseed.orchestration.study_folder import StudyFolder
+
+if TYPE_CHECKING:  # `reseed status` needs no seeds, and so no numpy
+    from reseed.orchestration.plan import Plan
 
 MAX_INFRASTRUCTURE_FAULTS = 3
 MAX_OWN_FAULTS = 3
