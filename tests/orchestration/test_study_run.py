@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
 
-from reseed.contracts.errors import UserError
+from reseed.contracts.errors import EngineSilent, UserError
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.job import Attempt, Job, JobRecord, JobState
 from reseed.contracts.manifest import Resources
 from reseed.orchestration.clock import utc_now
+from reseed.orchestration.executors.process import ProcessExecutor
 from reseed.orchestration.faults import failed_for_good, history
 from reseed.orchestration.outcome import Outcome
 from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.study_file import read_study
-from reseed.orchestration.study_folder import StudyFolder
+from reseed.orchestration.study_folder import AttemptFolder, StudyFolder
 from reseed.orchestration.study_run import StudyRun, process_executor
 
 from .conftest import SmallProject
@@ -77,6 +80,28 @@ def study_run(study: Path, out: Path) -> StudyRun:
         executor=own,
         own_executor=own,
     )
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), EngineSilent("the engine does not answer")]
+)
+def test_what_an_earlier_orchestrator_left_may_stay(project: SmallProject, tmp_path: Path, error: Exception):
+    """No room for a log, or no engine: it is said, and the study goes on."""
+
+    class Hindered(ProcessExecutor):
+        def release_leftovers(
+            self, study: StudyFolder, is_over: Callable[[AttemptFolder], bool], *, dry_run: bool = False
+        ) -> int:
+            raise error
+
+    plain = study_run(project.study(runs=1, members=1), tmp_path / "out")
+    hindered = Hindered(plain.context.project, plain.context.algorithms)
+    diary = Diary()
+
+    assert dataclasses.replace(plain, executor=hindered).run(diary, n_jobs=2).is_complete
+
+    expected = f"{error}; containers that an earlier `reseed run` left stay until the next one"
+    assert expected in diary.notices
 
 
 def _run(study: Path, out: Path, **options) -> tuple[Diary, Outcome]:

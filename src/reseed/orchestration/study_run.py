@@ -19,7 +19,7 @@ from reseed.contracts.footprint import ExpectedUse
 from reseed.contracts.job import Job
 from reseed.contracts.manifest import Stage
 from reseed.datasets import read_dataset
-from reseed.orchestration.disk import StudyDisk
+from reseed.orchestration.disk import StudyDisk, is_full
 from reseed.orchestration.executors.executor import Executor
 from reseed.orchestration.executors.process import ProcessExecutor
 from reseed.orchestration.footprint.estimate import Declared, Estimate, estimate
@@ -306,8 +306,11 @@ def _release_leftovers(executor: Executor, study: StudyFolder, listener: Listene
     """Remove what an orchestrator that was killed had no time to: containers whose end it had recorded."""
     try:
         executor.release_leftovers(study, is_over)
-    except InfrastructureError as error:
-        listener.notice(f"{error}; what an earlier orchestrator left stays until the next `reseed run`")
+    except (InfrastructureError, OSError) as error:
+        if isinstance(error, OSError) and not is_full(error):
+            raise
+        # their logs are kept first: nothing is lost, and the study itself waits for the engine and for room
+        listener.notice(f"{error}; containers that an earlier `reseed run` left stay until the next one")
 
 
 def _remembered(answer: Callable[[str], str]) -> Callable[[str], str]:

@@ -174,15 +174,15 @@ class DockerExecutor:
         self, study: StudyFolder, is_over: Callable[[AttemptFolder], bool], *, dry_run: bool = False
     ) -> int:
         """Remove containers that do not run, of attempts that are over; how many there were."""
-        n_swept = 0
+        n_released = 0
         for container in self._listed({"label": [LABEL], "status": ["created", "exited", "dead"]}):
             folder = self._attempt_of(container, study)
             if folder is None or not is_over(folder):
                 continue
-            n_swept += 1
+            n_released += 1
             if not dry_run:
                 _remove(container, folder)
-        return n_swept
+        return n_released
 
     def report(self, role: str) -> dict[str, Any] | None:
         """What a training in the image of a role would report of its surroundings."""
