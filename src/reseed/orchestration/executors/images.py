@@ -9,9 +9,9 @@ from pathlib import Path
 import docker
 import docker.errors
 
-from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.errors import UserError
 from reseed.contracts.manifest import AlgorithmManifest
-from reseed.orchestration.executors.engine import ENGINE_ERRORS, asked
+from reseed.orchestration.executors.engine import ENGINE_ERRORS, asked, engine_complaint
 
 IMAGE_PREFIX = "reseed/"
 
@@ -54,7 +54,7 @@ def image_saver(tag: str, command: str) -> Callable[[Path], None]:
     except docker.errors.ImageNotFound:
         raise UserError(f"no image {tag}; build it: {command}") from None
     except ENGINE_ERRORS as error:
-        raise InfrastructureError(f"the Docker engine does not answer: {error}") from error
+        raise engine_complaint("the Docker engine does not answer", error) from error
 
     def save(path: Path) -> None:
         with path.open("wb") as stream:
