@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -64,6 +65,16 @@ class PrivateEngine:
         self._daemon.wait(timeout=PATIENCE_S)
         self._daemon = None
 
+    def die_while_removing(self, *containers: str) -> None:
+        """Kill it after it has begun to remove containers (by their whole ids), and start it again."""
+        self.end(signal.SIGKILL)
+        for container in containers:
+            path = self.folder / "data/containers" / container / "config.v2.json"
+            config = json.loads(path.read_text())
+            config["State"]["RemovalInProgress"] = True
+            path.write_text(json.dumps(config))
+        self.start()
+
     def load(self, *images: str) -> None:
         """Copy images from the engine that the other tests use."""
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
@@ -75,7 +86,7 @@ class PrivateEngine:
 
     def containers(self) -> list[str]:
         """Every container, running or not."""
-        return self._said("ps", "--all", "--quiet").split()
+        return self._said("ps", "--all", "--quiet", "--no-trunc").split()
 
     def close(self) -> None:
         """Remove every container, stop, and remove everything."""

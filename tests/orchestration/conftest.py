@@ -20,6 +20,7 @@ from reseed.contracts.digests import digest_by_file
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.sockets import Socket, SocketValue
 from tests.engine import build_image, connected_engine
+from tests.private_engine import PrivateEngine, private_engine
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -138,3 +139,14 @@ def images(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
     shutil.copytree(HERE / "project" / "algorithms", context / "algorithms")
     build_image(context, target="algorithm", tag="reseed/logistic", algorithm="logistic")
     build_image(REPOSITORY, target="evaluation", tag="reseed/evaluation")
+
+
+@pytest.fixture(scope="module")
+def engine_of_its_own(images: None) -> Iterator[PrivateEngine]:
+    """A Docker engine with the images of the small project, which may be killed."""
+    engine = private_engine()
+    try:
+        engine.load("reseed/logistic", "reseed/evaluation")
+        yield engine
+    finally:
+        engine.close()

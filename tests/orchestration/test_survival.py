@@ -29,7 +29,7 @@ from reseed.contracts.job import JobRecord
 from reseed.documents.reading import read_json
 from reseed.orchestration.state import orchestrator_at_work
 from reseed.orchestration.study_folder import StudyFolder
-from tests.private_engine import PrivateEngine, private_engine
+from tests.private_engine import PrivateEngine
 from tests.small_disk import small_disk
 
 from .conftest import SmallProject, small_project
@@ -130,17 +130,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 160 MiB."""
     with small_disk(tmp_path / "disk", n_mib=160) as mounted:
         yield mounted
-
-
-@pytest.fixture(scope="module")
-def engine_of_its_own(images: None) -> Iterator[PrivateEngine]:
-    """A Docker engine with the images of the small project, which may be killed."""
-    engine = private_engine()
-    try:
-        engine.load("reseed/logistic", "reseed/evaluation")
-        yield engine
-    finally:
-        engine.close()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from reseed.contracts.errors import InfrastructureError
 from reseed.orchestration.executors.executor import ProgramState, ProgramStatus
 
 _KILLED_ABOVE = 128
+_NEVER = "0001-01-01"
 
 
 def program_status(state: Mapping[str, Any]) -> ProgramStatus:
@@ -32,6 +33,12 @@ def program_status(state: Mapping[str, Any]) -> ProgramStatus:
                 ProgramState.EXITED, exit_code=code, out_of_memory=bool(state.get("OOMKilled"))
             )
     raise InfrastructureError(f"unknown docker state: {dict(state)}")
+
+
+def has_never_run(state: Mapping[str, Any]) -> bool:
+    """Whether a container was made and not started: by now it may be dead, half removed."""
+    never = str(state.get("StartedAt", "")).startswith(_NEVER)
+    return state["Status"] == "created" or (state["Status"] == "dead" and never)
 
 
 def told_by_the_engine_alone(status: ProgramStatus, was_unnoted: bool) -> ProgramStatus:

@@ -22,9 +22,20 @@ from reseed.contracts.files import write_bytes_atomically
 from reseed.contracts.job import Attempt
 from reseed.orchestration.disk import is_full
 from reseed.orchestration.executors.container import LABEL, container_arguments
-from reseed.orchestration.executors.container_status import program_status, told_by_the_engine_alone
+from reseed.orchestration.executors.container_status import (
+    has_never_run,
+    program_status,
+    told_by_the_engine_alone,
+)
 from reseed.orchestration.executors.container_user import container_user, own_writable_folders
-from reseed.orchestration.executors.engine import ENGINE_ERRORS, asked, engine_complaint, own_mounts
+from reseed.orchestration.executors.engine import (
+    ENGINE_ERRORS,
+    asked,
+    engine_complaint,
+    own_mounts,
+    printed,
+    remove,
+)
 from reseed.orchestration.executors.executor import Handle, ProgramState, ProgramStatus
 from reseed.orchestration.executors.exit_code import (
     SHELL_OF_A_CONTAINER,
@@ -125,11 +136,11 @@ class DockerExecutor:
         return told_by_the_engine_alone(status, ended_unnoted(folder.exit_code_of_container))
 
     def reconcile(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
-        """As poll; a container that was to be made, or was made and never started, is absent."""
+        """As poll; a container that was to be made, or was made and has never been started, is absent."""
         container = self._container(folder)
         if container is None and "container" not in attempt.handle:
             return ProgramStatus(ProgramState.ABSENT)
-        if container is not None and container.attrs["State"]["Status"] == "created":
+        if container is not None and has_never_run(container.attrs["State"]):
             self.release(attempt, folder)
             return ProgramStatus(ProgramState.ABSENT)
         return self.poll(attempt, folder)
@@ -151,16 +162,16 @@ class DockerExecutor:
     def logs(self, attempt: Attempt, folder: AttemptFolder) -> str:
         """What the container has printed, its last 1000 lines; kept as the log, if there is room."""
         container = self._container(folder)
-        if container is None:
+        log = None if container is None else printed(container)
+        if log is None:
             return folder.log.read_text(errors="replace") if folder.log.is_file() else ""
-        printed = _printed(container)
         try:
-            folder.log.write_bytes(printed)
+            folder.log.write_bytes(log)
         except OSError as error:
             if not is_full(error):
                 raise
             folder.log.unlink(missing_ok=True)
-        return printed.decode(errors="replace")
+        return log.decode(errors="replace")
 
     def release(self, attempt: Attempt, folder: AttemptFolder) -> None:
         """Remove a container whose end has been recorded, and not before its log has been kept."""
@@ -202,11 +213,11 @@ class DockerExecutor:
         try:
             asked(container.start, f"{role} cannot be started")
             code = int(asked(container.wait, f"{role} does not end")["StatusCode"])
-            printed = asked(lambda: container.logs(stderr=False), f"{role}: no log").decode()
+            said = asked(lambda: container.logs(stderr=False), f"{role}: no log").decode()
             errors = asked(lambda: container.logs(stdout=False), f"{role}: no log").decode()
         finally:
-            asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
-        return report_of(role, code, printed, errors)
+            remove(container)
+        return report_of(role, code, said, errors)
 
     def _container(self, folder: AttemptFolder) -> Any | None:
         """The container of an attempt: by its name, or by its labels when the study folder was moved."""
@@ -293,13 +304,8 @@ class DockerExecutor:
             )
 
 
-def _printed(container: Any) -> bytes:
-    printed = asked(lambda: container.logs(tail=1000), f"the log of {container.name} cannot be read")
-    return bytes(printed)
-
-
 def _remove(container: Any, folder: AttemptFolder) -> None:
     """Remove a container, and not before its log has been kept."""
     if not folder.log.is_file() and folder.path.is_dir():
-        write_bytes_atomically(folder.log, _printed(container))
-    asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+        write_bytes_atomically(folder.log, printed(container) or b"")
+    remove(container)

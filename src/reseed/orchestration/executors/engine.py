@@ -39,6 +39,50 @@ def engine_complaint(what: str, error: Exception) -> InfrastructureError:
     return NoSpaceLeft(line) if "no space left on device" in str(error).lower() else InfrastructureError(line)
 
 
+def printed(container: Any, **which: bool) -> bytes | None:
+    """
+    The last 1000 lines that a container has printed.
+
+    None when its log is gone with it, or as good as: an engine that was stopped while it removed a
+    container keeps it, dead, and shows its log to nobody.
+
+    Raises
+    ------
+    InfrastructureError
+        When the engine cannot say.
+    """
+    try:
+        return bytes(
+            asked(lambda: container.logs(tail=1000, **which), f"the log of {container.name} cannot be read")
+        )
+    except InfrastructureError as error:
+        if _is_on_its_way_out(error):
+            return None
+        raise
+
+
+def remove(container: Any) -> None:
+    """
+    Remove a container, which may be gone already, or on its way.
+
+    Raises
+    ------
+    InfrastructureError
+        When the engine cannot.
+    """
+    try:
+        asked(lambda: container.remove(force=True), f"{container.name} cannot be removed")
+    except InfrastructureError as error:
+        if not _is_on_its_way_out(error):
+            raise
+
+
+def _is_on_its_way_out(error: InfrastructureError) -> bool:
+    """Whether a container is not there any more (404), or its removal has begun (409)."""
+    cause = error.__cause__
+    return isinstance(cause, docker.errors.APIError) and cause.status_code in (404, 409)
+
+
 def own_mounts(client: docker.DockerClient) -> list[tuple[Path, Path]]:
     """(here, on the host) of every mount of the container that this process runs in, if it does."""
     hostname = os.uname().nodename

@@ -14,7 +14,7 @@ from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.job import Attempt
 from reseed.orchestration.executors.container_user import container_user
 from reseed.orchestration.executors.docker import DockerExecutor
-from reseed.orchestration.executors.engine import asked
+from reseed.orchestration.executors.engine import ENGINE_ERRORS, asked, engine_complaint, printed, remove
 from reseed.orchestration.executors.host_paths import HostPaths
 from reseed.orchestration.packaging.untagged import untagged_stream
 from reseed.orchestration.study_folder import AttemptFolder
@@ -52,12 +52,7 @@ class PinnedDockerExecutor(DockerExecutor):
     def errors(self, attempt: Attempt, folder: AttemptFolder) -> str:
         """What a container has printed to standard error, its last 1000 lines."""
         container = self._container(folder)
-        if container is None:
-            return ""
-        complaint = f"the log of {container.name} cannot be read"
-        return bytes(asked(lambda: container.logs(stdout=False, tail=1000), complaint)).decode(
-            errors="replace"
-        )
+        return ((container and printed(container, stdout=False)) or b"").decode(errors="replace")
 
     def digest_of(self, image: str) -> str:
         """
@@ -113,11 +108,12 @@ class PinnedDockerExecutor(DockerExecutor):
     def end(self, identifier: str) -> None:
         """Kill and remove a container, which may be gone already, or on its way."""
         try:
-            asked(lambda: self._client.containers.get(identifier).remove(force=True), "cannot be removed")
-        except InfrastructureError as error:
-            cause = error.__cause__
-            if not (isinstance(cause, docker.errors.APIError) and cause.status_code in (404, 409)):
-                raise
+            container = self._client.containers.get(identifier)
+        except docker.errors.NotFound:
+            return
+        except ENGINE_ERRORS as error:
+            raise engine_complaint("the Docker engine does not answer", error) from error
+        remove(container)
 
     def _start_of(self, config: Mapping[str, Any], launch: Launch) -> dict[str, list[str]]:
         return {"command": launch.job.command.split()} if launch.job.command else {}
