@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from reseed.service.domain.states import (
@@ -55,3 +57,17 @@ def test_an_evaluated_submission_stays_so():
         assert not SubmissionState.EVALUATED.may_become(state)
     with pytest.raises(ForbiddenTransition, match="SubmissionState cannot go from evaluated to failed"):
         check_step(SubmissionState.EVALUATED, SubmissionState.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("state", "days"),
+    [
+        (SubmissionState.RUNNING, 30),
+        (CaseState.RUNNING, 1),
+        (SubmissionState.TRYING, 7),
+        (RunState.TRYING, 1),
+    ],
+)
+def test_a_word_of_two_kinds_has_two_deadlines(state: State, days: int):
+    """A submission runs for weeks, a case of it for hours."""
+    assert longest_stay(state) == timedelta(days=days)

@@ -177,27 +177,21 @@ _STEPS: dict[type[State], dict[State, frozenset[State]]] = {
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
-_DEADLINES: dict[State, timedelta] = {
-    _S.RECEIVED: _DAY,
-    _S.CHECKING: 6 * _HOUR,
-    _S.TRYING: 7 * _DAY,
-    _S.RUNNING: 30 * _DAY,
-    _R.QUEUED: 30 * _DAY,
-    _R.TRAINING: 14 * _DAY,
-    _R.TRYING: _DAY,
-    _R.PREDICTING: 14 * _DAY,
-    _R.EVALUATING: 7 * _DAY,
-    _C.QUEUED: 30 * _DAY,
-    _C.RUNNING: _DAY,
-    _E.QUEUED: 30 * _DAY,
-    _E.CLAIMED: _DAY,
-    _E.EXECUTING: _DAY,
-    _A.RECEIVED: _DAY,
-    _A.CHECKING: 6 * _HOUR,
-    _U.OPEN: 2 * _DAY,
-    _U.FINISHED: _DAY,
-    _J.QUEUED: 30 * _DAY,
-    _J.LEASED: 14 * _DAY,
+# by kind first: as words, "running" of a submission and "running" of a case are one and the same
+_DEADLINES: dict[type[State], dict[State, timedelta]] = {
+    _S: {_S.RECEIVED: _DAY, _S.CHECKING: 6 * _HOUR, _S.TRYING: 7 * _DAY, _S.RUNNING: 30 * _DAY},
+    _R: {
+        _R.QUEUED: 30 * _DAY,
+        _R.TRAINING: 14 * _DAY,
+        _R.TRYING: _DAY,
+        _R.PREDICTING: 14 * _DAY,
+        _R.EVALUATING: 7 * _DAY,
+    },
+    _C: {_C.QUEUED: 30 * _DAY, _C.RUNNING: _DAY},
+    _E: {_E.QUEUED: 30 * _DAY, _E.CLAIMED: _DAY, _E.EXECUTING: _DAY},
+    _A: {_A.RECEIVED: _DAY, _A.CHECKING: 6 * _HOUR},
+    _U: {_U.OPEN: 2 * _DAY, _U.FINISHED: _DAY},
+    _J: {_J.QUEUED: 30 * _DAY, _J.LEASED: 14 * _DAY},
 }
 
 
@@ -215,7 +209,7 @@ def longest_stay(state: State) -> timedelta | None:
     """
     if state.is_terminal or (isinstance(state, ArchiveState) and ArchiveState.REMOVED in steps_from(state)):
         return None
-    return _DEADLINES[state]
+    return _DEADLINES[type(state)][state]
 
 
 def check_step(before: State, after: State) -> None:
