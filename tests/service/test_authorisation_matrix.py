@@ -57,10 +57,12 @@ EXPECTED: dict[str, tuple[str, object]] = {
     "PATCH /api/v1/challenges/{slug}/participants/{membership}/": (ORGANISER, {"state": "accepted"}),
     "GET /api/v1/challenges/{slug}/teams/": ("401 200 200 200 200 403 200", None),
     "POST /api/v1/challenges/{slug}/teams/": ("401 403 409 201 403 403 201", {"name": "Alveoli"}),
-    "POST /api/v1/challenges/{slug}/teams/{team}/members/": (
-        "401 403 200 403 409 403 409",
+    "POST /api/v1/challenges/{slug}/teams/{team}/invitations/": (
+        "401 403 200 403 200 403 200",
         {"username": "viewer"},
     ),
+    # Nobody has invited any of them.
+    "POST /api/v1/challenges/{slug}/teams/{team}/join/": ("401 409 409 409 409 403 409", None),
     "DELETE /api/v1/challenges/{slug}/teams/{team}/members/{member}/": (
         "401 403 404 403 404 403 404",
         None,
@@ -159,7 +161,8 @@ NAMES = {
     "/tokens/{pk}/": "token",
     "/participants/{pk}/": "membership",
     "/teams/{pk}/members/{username}/": "team",
-    "/teams/{pk}/members/": "team",
+    "/teams/{pk}/invitations/": "team",
+    "/teams/{pk}/join/": "team",
     "/algorithms/{slug}/": "algorithm",
     "/images/{pk}/": "image",
     "/models/{pk}/": "model",

@@ -15,6 +15,7 @@ from reseed.service.api import (
     participants,
     submissions,
     submitting,
+    teams,
     uploads,
 )
 
@@ -26,6 +27,7 @@ def api_router() -> APIRouter:
         accounts,
         challenges,
         participants,
+        teams,
         algorithms,
         archives,
         uploads,

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, StringConstraints
 
 from reseed.contracts.model import SLUG_PATTERN
 
+_ONE_LINE = r"^[^\r\n\t]*$"
+
 
 def _without_control_characters(value: str) -> str:
     if any(character < " " and character not in "\n\r\t" for character in value):
@@ -18,10 +20,17 @@ def _without_control_characters(value: str) -> str:
 
 Line = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\r\n\t]*$"),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_ONE_LINE),
     AfterValidator(_without_control_characters),
 ]
 """One line that is not empty: a title, a name."""
+
+ShortLine = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_ONE_LINE),
+    AfterValidator(_without_control_characters),
+]
+"""The same, for what a column of 100 characters holds: the name of a team or a token."""
 
 Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_without_control_characters)]
 """A description or a comment, in Markdown; may be empty."""

@@ -91,6 +91,7 @@ class Team(Noun, Base):
 
     owner: Mapped[User] = relationship(lazy="joined", innerjoin=True)
     members: Mapped[list[TeamMember]] = relationship(lazy="selectin", cascade="all, delete-orphan")
+    invitations: Mapped[list[TeamInvitation]] = relationship(lazy="selectin", cascade="all, delete-orphan")
 
 
 class TeamMember(Noun, Base):
@@ -101,6 +102,18 @@ class TeamMember(Noun, Base):
 
     team_pk: Mapped[UUID] = owned_by("teams")
     challenge_pk: Mapped[UUID] = owned_by("challenges", index=False)
+    user_pk: Mapped[UUID] = owned_by("users")
+
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class TeamInvitation(Noun, Base):
+    """A person whom a team has asked to join, and who has not answered."""
+
+    __tablename__ = "team_invitations"
+    __table_args__ = (UniqueConstraint("team_pk", "user_pk"),)
+
+    team_pk: Mapped[UUID] = owned_by("teams", index=False)
     user_pk: Mapped[UUID] = owned_by("users")
 
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)

@@ -46,6 +46,7 @@ class Action(StrEnum):
     VIEW_TEAMS = "view teams"
     CREATE_TEAM = "create team"
     EDIT_TEAM = "edit team"
+    JOIN_TEAM = "join or leave team"
     VIEW_RELEASED_LEADERBOARD = "view released leaderboard"
     VIEW_LEADERBOARD_OF_PRIVATE_CHALLENGE = "view released leaderboard of a private challenge"
     VIEW_UNRELEASED_LEADERBOARD = "view unreleased leaderboard"
@@ -91,6 +92,7 @@ RULES: dict[Action, Rule] = {
     Action.VIEW_TEAMS: _rule(Scope.READ, *_MEMBERS),
     Action.CREATE_TEAM: _rule(Scope.SUBMIT, Standing.PARTICIPANT),
     Action.EDIT_TEAM: _rule(Scope.SUBMIT, Standing.OWNER, Standing.ORGANISER),
+    Action.JOIN_TEAM: _rule(Scope.SUBMIT, *_MEMBERS),
     Action.VIEW_RELEASED_LEADERBOARD: _rule(Scope.READ, Standing.ANYONE),
     Action.VIEW_LEADERBOARD_OF_PRIVATE_CHALLENGE: _rule(Scope.READ, *_MEMBERS),
     Action.VIEW_UNRELEASED_LEADERBOARD: _rule(Scope.READ, Standing.ORGANISER),
