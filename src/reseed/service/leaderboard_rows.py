@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -133,11 +134,12 @@ def _names(entrants: Mapping[str, Entrant]) -> dict[str, str]:
     """A name for each submission that no other has."""
     plain = {pk: f"{entrant.who} · {entrant.algorithm}" for pk, entrant in entrants.items()}
     often = Counter(plain.values())
-    seen: Counter[str] = Counter()
-    names = {}
+    taken, names = set(plain.values()), {}
     for pk, name in plain.items():
-        seen[name] += 1
-        names[pk] = f"{name} ({seen[name]})" if often[name] > 1 else name
+        numbered = (f"{name} ({number})" for number in itertools.count(1))
+        # a title is free text: "net (1)" may be there already
+        names[pk] = next(each for each in numbered if each not in taken) if often[name] > 1 else name
+        taken.add(names[pk])
     return names
 
 

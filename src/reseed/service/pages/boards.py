@@ -49,7 +49,7 @@ def leaderboard(
         except BeingMade:
             known = None
     board = None if known is None else known.board
-    chosen = scope or (None if board is None else board.default_scope)
+    chosen = _shown_scope(board, scope)
     return page(
         request,
         "leaderboard.html",
@@ -67,6 +67,13 @@ def leaderboard(
         url=f"{phase_url(found)}leaderboard/",
         content=Markup("") if known is None or chosen is None else _remembered(known, chosen),
     )
+
+
+def _shown_scope(board: Leaderboard | None, wanted: Scope | None) -> Scope | None:
+    """The scope asked for, or the usual one where the board does not have it: not all have all."""
+    if board is None:
+        return None
+    return wanted if wanted in board.scopes else board.default_scope
 
 
 def _title(metric: str) -> str:
