@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from reseed.service.database.models import (
+    Algorithm,
     Evaluation,
     Membership,
     Phase,
@@ -35,7 +37,8 @@ from reseed.service.pages.forms import inner_path
 from reseed.service.pages.rendering import prose
 from reseed.service.security.passwords import password_hash
 from reseed.service.security.sessions import COOKIE, cookie_value, log_in
-from tests.service.ranked import change_phase, release
+from reseed.statistics import Scope
+from tests.service.ranked import add_ranked, change_phase, release
 from tests.service.rows import add_submission, add_user
 from tests.service.world import SECRET, World
 
@@ -98,6 +101,35 @@ class TestLeaderboard:
         for text in texts:
             assert "case-0" not in text
             assert "/secret" not in text
+
+    def test_names_that_look_numbered(self, ranked_world: World):
+        """Titles are free text: "Net (1)" may be there beside two that are called "Net"."""
+        rng = np.random.default_rng(3)
+        for name, title in (("a", "Net"), ("b", "Net"), ("c", "Net (1)")):
+            add_ranked(ranked_world, name, 2.0, 5, rng, username="participant")
+            with ranked_world.database.write() as session:
+                found = session.scalars(select(Algorithm).where(Algorithm.slug == f"{name}-net")).one()
+                found.title = title
+        with browser(ranked_world) as client:
+            board = client.get(f"/api/v1{BOARD}").json()["leaderboard"]
+        names = [place["name"] for place in board["scopes"]["population"]["places"]]
+        assert sorted(each for each in names if "Net" in each and "participant" in each) == [
+            "participant · Net (1)",
+            "participant · Net (2)",
+            "participant · Net (3)",
+        ]
+
+    def test_a_scope_that_the_board_does_not_have(self, world: World):
+        """Nothing is evaluated yet, or nobody has the runs that it takes: the page says so."""
+        release(world)
+        with world.database.write() as session:
+            session.get_one(Evaluation, UUID(world.names["evaluation"])).published = False
+        with browser(world) as client:
+            for scope in Scope:
+                answer = client.get(BOARD, params={"scope": scope})
+                assert answer.status_code == 200
+                assert "No submission has been evaluated yet" in answer.text
+                assert 'name="scope" value=""' not in answer.text
 
     def test_before_the_release_only_organisers_see_it(self, ranked_world: World):
         """For everybody else there is no such page, and no number of it."""
@@ -214,7 +246,10 @@ class TestSubmission:
             return f"/submissions/{submission.pk}/"
 
     def test_its_owner_sees_how_it_stands_without_names_of_cases(self, world: World, running: str):
-        """Steps, counts, reasons and the last line of stderr, escaped."""
+        """Steps, counts, reasons and, where the phase shows it, the last line of stderr, escaped."""
+        with browser(world, "participant") as client:
+            assert "no memory" not in client.get(running).text
+        change_phase(world, shows_error_lines=True)
         with browser(world, "participant") as client:
             text = client.get(running).text
         assert 'aria-current="step">One case tried' in text

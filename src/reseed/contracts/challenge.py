@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from reseed.contracts.containers import MAX_MEMBERS
 from reseed.contracts.model import SLUG_PATTERN, Contract
@@ -13,6 +14,20 @@ Slug = Annotated[str, Field(min_length=2, max_length=64, pattern=SLUG_PATTERN)]
 """A name in addresses."""
 
 Title = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+_YEARS = range(1970, 9999)
+
+
+def _within_reach(instant: datetime) -> datetime:
+    """In any time zone: the first and the last year that there are leave no room for one."""
+    if instant.year not in _YEARS:
+        raise ValueError(f"must be an instant of the years {_YEARS.start} to {_YEARS.stop - 1}")
+    return instant
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+"""A point in time, with its time zone."""
 
 
 class PhaseLimits(Contract):
@@ -60,9 +75,9 @@ class PhaseSettings(Contract):
     limits: PhaseLimits = PhaseLimits()
     evaluation_image: str | None = Field(default=None, description="Of another evaluation container.")
     is_external: bool = Field(default=False, description="Evaluated by somebody who claims evaluations.")
-    opens_at: AwareDatetime | None = None
-    closes_at: AwareDatetime | None = None
-    released_at: AwareDatetime | None = Field(
+    opens_at: Instant | None = None
+    closes_at: Instant | None = None
+    released_at: Instant | None = Field(
         default=None, description="From when on everybody sees results; without it, organisers only."
     )
     allows_csv: bool = Field(default=False, description="Results by case may be downloaded.")
@@ -74,6 +89,12 @@ class PhaseSettings(Contract):
     shows_trial_log: bool = Field(
         default=False,
         description="Submitters see what their program prints at the trial case, which may quote its input.",
+    )
+
+    shows_error_lines: bool = Field(
+        default=False,
+        description="Submitters see the last line on stderr of a program of theirs that failed, which may "
+        "quote what it read.",
     )
 
     @model_validator(mode="after")

@@ -38,10 +38,16 @@ class Ending:
 
 
 def ending_of(
-    job: Job, status: ProgramStatus, folder: AttemptFolder, *, log: str, cancelled: str | None
+    job: Job,
+    status: ProgramStatus,
+    folder: AttemptFolder,
+    *,
+    log: str,
+    cancelled: str | None,
+    quotes: bool = True,
 ) -> Ending:
     """
-    What the end of a program means.
+    What the end of a program means; with its last words, unless they must not be quoted.
 
     A program that was asked to stop and finished all the same has finished. One that vanished
     without an exit code was killed from outside: the machine's fault, not its own.
@@ -57,7 +63,7 @@ def ending_of(
         return _again(status.why or "vanished without an exit code: killed from outside", "infrastructure")
     if status.exit_code in _KILLED_FROM_OUTSIDE or status.was_stopped:
         return _again(f"{_exit_words(status.exit_code)} from outside", "infrastructure")
-    words = _last_words(folder, log)
+    words = _last_words(folder, log) if quotes else ""
     reason = f"{_exit_words(status.exit_code)}{': ' + words if words else ''}"
     return Ending(JobState.FAILED, reason, "job", may_be_chance=True)
 

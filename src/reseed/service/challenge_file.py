@@ -168,5 +168,6 @@ def _phase(slug: str, position: int, data: PhaseData) -> Phase:
         allows_csv=settings.allows_csv,
         trial_case=settings.trial_case,
         shows_trial_log=settings.shows_trial_log,
+        shows_error_lines=settings.shows_error_lines,
         **settings.limits.model_dump(),
     )

@@ -11,11 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from reseed.cli import app
+from reseed.contracts.errors import NoSpaceLeft
 from reseed.orchestration.packaging.archives import InvalidPackage
 from reseed.orchestration.packaging.untagged import untagged_stream
+from reseed.service.database.models import Phase
+from reseed.service.worker.evaluating import without_case_names
 from reseed.service.worker.models import unpack_model
 from reseed.service.worker.program import last_line
 from tests.service.worker.world import environment
+from tests.small_disk import small_disk
 
 
 def _tar(path: Path, **files: bytes | str) -> Path:
@@ -110,6 +114,31 @@ class TestModels:
         with pytest.raises(InvalidPackage, match="must be a file or a folder, is a link"):
             unpack_model(_tar(tmp_path / "model.tar.gz", weights="/etc/passwd"), tmp_path / "model")
         assert not (tmp_path / "model").exists()
+
+    def test_a_disk_that_fills_up(self, tmp_path: Path):
+        """
+        It is the service's, and the submission is not to blame: it can be tried again.
+        """
+        tarball = _tar(tmp_path / "model.tar.gz", weights=bytes(12 << 20))
+        with small_disk(tmp_path / "disk", n_mib=8) as disk:
+            with pytest.raises(NoSpaceLeft, match="a model cannot be unpacked"):
+                unpack_model(tarball, disk / "model")
+            assert not (disk / "model").exists()
+
+
+def test_names_of_hidden_cases_become_places():
+    """
+    Wherever they stand, but not in other words; a name that is a usual number stays a number.
+    """
+    names = ["7", "lung", "lung-1", "lung-10"]
+    phase = Phase(slug="final", cases_folder="", trial_case=None)
+    assert (
+        without_case_names("case 'lung-10': must be over 7; got lung and lung-1, not lungs", phase, names)
+        == "case 4 of 4: must be over 7; got case 2 of 4 and case 3 of 4, not lungs"
+    )
+    assert (
+        without_case_names("case '7': has no prediction", phase, names) == "the first case: has no prediction"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import tarfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -20,13 +22,13 @@ from sqlalchemy import select
 from reseed.contracts.containers import MEMBERS_LABEL
 from reseed.contracts.study import MethodSpec, Study
 from reseed.orchestration.seeds import method_seeds
-from reseed.service.database.jobs import cancel_jobs
+from reseed.service.database.jobs import cancel_jobs, claim
 from reseed.service.database.models import Evaluation, Job, Run, Submission
 from reseed.service.database.results import end_parts
 from reseed.service.database.transitions import transition
 from reseed.service.domain.roles import SubmissionKind
 from reseed.service.domain.states import ArchiveState, CaseState, JobState, RunState, SubmissionState
-from reseed.service.worker.loop import run_worker
+from reseed.service.worker.loop import run_worker, work
 from reseed.service.worker.worker import INSTALLATION_LABEL, Worker
 from tests.service.worker.world import (
     CASES,
@@ -273,8 +275,60 @@ class TestReasons:
         submission = challenge.submission(pk)
         assert submission.state is SubmissionState.FAILED
         assert submission.reason == (
-            "run 1: evaluation: case 'case-1': likelihood must be a number, got 'high'"
+            "run 1: evaluation: the first case: likelihood must be a number, got 'high'"
         )
+        log = challenge.here.folder.log(pk, 1, "evaluate").read_text()
+        assert "case 'case-1': likelihood must be a number, got 'high'" in log
+
+    @pytest.mark.parametrize(
+        ("behaviour", "reason", "values"),
+        [
+            ("broken", "the first case: exit code 3", {}),
+            ("link", "the first case: output: only files and folders are taken, this is a symbolic link", {}),
+            ("untrainable", "exit code 1", {"submission_kind": SubmissionKind.TRAINING}),
+            (
+                "late",
+                "the trial case: exit code 1: no memory left for case-2",
+                {"trial_case": "case-2", "shows_trial_log": True},
+            ),
+        ],
+    )
+    def test_what_a_program_said_is_the_organisers(
+        self, challenge: Hosted, behaviour: str, reason: str, values: dict[str, Any]
+    ):
+        """
+        It can quote a hidden case: its submitter sees it where the phase says so, and the log has it.
+        """
+        phase = challenge.phase(shows_error_lines=False, **values)
+        pk = challenge.submit(phase, build_test_image(behaviour))
+
+        challenge.work()
+
+        submission = challenge.submission(pk)
+        assert submission.reason == f"run 1: {reason}"
+        assert submission.runs[0].reason == reason
+
+    def test_what_waits_behind_its_own_submission_waits_as_long_as_that(self, challenge: Hosted):
+        """
+        A second run is trained after the first, which may take longer than anything else waits.
+        """
+        phase = challenge.phase(
+            submission_kind=SubmissionKind.TRAINING, n_runs=2, training_timeout_s=14 * 86400
+        )
+        pk = challenge.submit(phase, build_test_image("good"))
+        worker = Worker.of(challenge.here)
+        while challenge.submission(pk).state is not SubmissionState.RUNNING:
+            lease = claim(worker.database, worker.owner, lease_for=worker.lease_for)
+            assert lease is not None
+            work(worker, lease)
+
+        submission = challenge.submission(pk)
+        assert submission.deadline is not None
+        assert submission.deadline - submission.state_since > timedelta(days=70)
+        waiting = [job for job in challenge.jobs("train") if job.state is JobState.QUEUED]
+        assert [job.deadline for job in waiting] == [submission.deadline]
+        assert submission.runs[1].state is RunState.QUEUED
+        assert submission.runs[1].deadline == submission.deadline
 
     def test_a_training_that_fails(self, challenge: Hosted):
         """

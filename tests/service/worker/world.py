@@ -149,6 +149,7 @@ class Hosted:
                     "evaluation_timeout_s": 60,
                     "cpus": 1,
                     "memory_gib": 1,
+                    "shows_error_lines": True,
                     **changes,
                 },
             )

@@ -6,10 +6,11 @@ from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from reseed.contracts.challenge import Instant
 from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.api.found import found_challenge, found_phase
 from reseed.service.api.pagination import Page, PagingHere
@@ -47,6 +48,7 @@ class PhaseShape(BaseModel):
     released_at: datetime | None
     allows_csv: bool
     shows_trial_log: bool
+    shows_error_lines: bool
     is_external: bool
 
     @classmethod
@@ -121,13 +123,17 @@ class PhaseChange(_Change):
     description: Prose = ""
     submissions_per_day: int = Field(default=1, ge=0, le=1000)
     submissions_in_total: int | None = Field(default=None, ge=0, le=100_000)
-    opens_at: AwareDatetime | None = None
-    closes_at: AwareDatetime | None = None
-    released_at: AwareDatetime | None = Field(
+    opens_at: Instant | None = None
+    closes_at: Instant | None = None
+    released_at: Instant | None = Field(
         default=None, description="From when on everybody sees the results; null hides them again."
     )
     allows_csv: bool = False
     shows_trial_log: bool = False
+    shows_error_lines: bool = Field(
+        default=False,
+        description="From now on, submitters see the last line on stderr of a program of theirs that fails.",
+    )
 
 
 @router.get("/", responses=problems(), operation_id="list_challenges")

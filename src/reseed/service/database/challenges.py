@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String, UniqueConstraint
+from sqlalchemy import String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from reseed.service.database.columns import Base, Noun, owned_by, state_column
@@ -37,7 +37,8 @@ class Phase(Noun, Base):
     `cases_folder` (a dataset of the hidden inputs), `reference_folder` (the reference standard) and
     `training_folder` are folders on the worker's machine; no route ever shows them to participants.
     `trial_case` is the case that is tried first, where the organiser has named one; only what is printed
-    at a named one is ever shown to participants, and only with `shows_trial_log`.
+    at a named one is ever shown to participants, and only with `shows_trial_log`; `shows_error_lines`
+    shows them the last line of any program of theirs that fails.
     """
 
     __tablename__ = "phases"
@@ -76,5 +77,12 @@ class Phase(Noun, Base):
     allows_csv: Mapped[bool] = mapped_column(default=False)
     trial_case: Mapped[str | None] = mapped_column(String(128))
     shows_trial_log: Mapped[bool] = mapped_column(default=False)
+    shows_error_lines: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     challenge: Mapped[Challenge] = relationship(back_populates="phases", lazy="joined", innerjoin=True)
+
+    def shows_words(self, case: str | None = None) -> bool:
+        """Whether submitters see what their program said last, in a training or at a case."""
+        if self.shows_error_lines:
+            return True
+        return self.shows_trial_log and case is not None and case == self.trial_case

@@ -86,6 +86,10 @@ def change(
             wanted["shows_trial_log"] = True
         case "hide_trial_log":
             wanted["shows_trial_log"] = False
+        case "show_error_lines":
+            wanted["shows_error_lines"] = True
+        case "hide_error_lines":
+            wanted["shows_error_lines"] = False
     changed = challenges.change_phase(slug, phase, checked(PhaseChange, wanted), installation, asker)
     return see(f"/challenges/{slug}/phases/{changed.slug}/organise/")
 

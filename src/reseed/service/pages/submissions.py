@@ -259,7 +259,9 @@ def _failed_cases(session: Session, submission: Submission, *, names: bool) -> l
                     reason=case.reason,
                     exit_code=case.exit_code,
                     seconds=case.seconds,
-                    last_error_line=case.last_error_line,
+                    last_error_line=case.last_error_line
+                    if names or submission.phase.shows_words(case.name)
+                    else "",
                 )
             )
     return found[: FAILED_CASES_SHOWN + 1]

@@ -18,7 +18,7 @@ from reseed.contracts.task import Task
 from reseed.orchestration.packaging.image_rules import n_members_of
 from reseed.orchestration.slots import n_usable_cpus
 from reseed.service.database.jobs import MAX_ATTEMPTS, Lease, enqueue, held_job
-from reseed.service.database.models import Job, Phase, Run, Submission
+from reseed.service.database.models import Evaluation, Job, Phase, Run, Submission
 from reseed.service.database.transitions import transition
 from reseed.service.domain.roles import SubmissionKind
 from reseed.service.domain.states import RunState, SubmissionState, longest_stay
@@ -101,6 +101,13 @@ def trial_case(phase: Phase, cases: list[str]) -> str:
             f"phase {phase.slug}: its trial case {phase.trial_case!r} is not in {phase.cases_folder}"
         )
     return phase.trial_case
+
+
+def place_of_case(phase: Phase, name: str, cases: list[str]) -> str:
+    """Which case, to whoever must not know its name."""
+    if name == phase.trial_case:
+        return "the trial case"
+    return "the first case" if name == cases[0] else f"case {cases.index(name) + 1} of {len(cases)}"
 
 
 def begun(worker: Worker, lease: Lease, state: RunState, *, timeout_s: int) -> RunAtHand:
@@ -189,7 +196,15 @@ def enqueue_for_run(
     Who has come far goes before who begins: a submission ends sooner, and its folders with it.
     """
     subjects: dict[str, Any] = {"submission_pk": submission.pk, "run_pk": run.pk}
-    enqueue(session, Job(kind=kind, priority=_PRIORITIES[kind], details=details or {}, **subjects))
+    job = enqueue(session, Job(kind=kind, priority=_PRIORITIES[kind], details=details or {}, **subjects))
+    let_wait(submission, job)
+
+
+def let_wait(submission: Submission, *parts: Run | Evaluation | Job) -> None:
+    """Let parts of a submission wait behind others of it, for as long as it may last."""
+    for part in parts:
+        if part.deadline is not None and submission.deadline is not None:
+            part.deadline = max(part.deadline, submission.deadline)
 
 
 _PRIORITIES = {"preprocess": 100, "train": 95, "try": 80, "predict": 90, "evaluate": 70}

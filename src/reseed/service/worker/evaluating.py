@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from reseed.service.database.models import Evaluation, Phase, Run
 from reseed.service.database.results import record_success
 from reseed.service.database.transitions import transition
 from reseed.service.domain.states import EvaluationState
-from reseed.service.worker.at_hand import RunAtHand, at_hand
+from reseed.service.worker.at_hand import RunAtHand, at_hand, case_names, place_of_case
 from reseed.service.worker.program import Program, ProgramFailed
 from reseed.service.worker.programs import run_program
 from reseed.service.worker.worker import Worker
@@ -25,6 +26,7 @@ EVALUATION_IMAGE = "reseed/evaluation"
 _TASK_FILE = "task.yaml"
 # what an evaluation container exits with when the predictions are at fault
 _REFUSED = 1
+_SHORTEST_NAME = 3
 
 
 def evaluate(worker: Worker, lease: Lease) -> None:
@@ -36,7 +38,8 @@ def evaluate(worker: Worker, lease: Lease) -> None:
         run_program(worker, lease, program)
     except ProgramFailed as error:
         if error.exit_code == _REFUSED and error.finished.last_error_line:
-            raise UserError(f"evaluation: {error.finished.last_error_line}") from None
+            line = without_case_names(error.finished.last_error_line, run.phase, case_names(run.phase))
+            raise UserError(f"evaluation: {line}") from None
         raise InfrastructureError(f"the evaluation failed: {error}") from None
     metrics = _metrics(program.result / "metrics.json", run.phase)
     with worker.database.write() as session:
@@ -80,6 +83,26 @@ def _program(worker: Worker, run: RunAtHand, digest: str) -> Program:
         config={_TASK_FILE: run.phase.task_text},
         resources=run.resources(run.phase.evaluation_timeout_s),
     )
+
+
+def without_case_names(line: str, phase: Phase, cases: list[str]) -> str:
+    """
+    What an evaluation said, to whoever must not know the names of hidden cases.
+
+    They become places in the order of the names; the line as it was is in the evaluation's log.
+    Names of up to three characters are taken for names only where they are quoted after "case".
+    """
+    names = sorted(cases, key=len, reverse=True)
+    # "(?!)" is nowhere
+    anywhere = "|".join(re.escape(name) for name in names if len(name) > _SHORTEST_NAME) or "(?!)"
+    quoted = "|".join(map(re.escape, names))
+    words = [rf"case (['\"])(?P<quoted>{quoted})\1", rf"(?<!\w)(?P<word>{anywhere})(?!\w)"]
+
+    def place(found: re.Match[str]) -> str:
+        groups = found.groupdict()
+        return place_of_case(phase, groups["quoted"] or groups["word"], cases)
+
+    return re.sub("|".join(words), place, line)
 
 
 def _metrics(path: Path, phase: Phase) -> Metrics:

@@ -23,7 +23,9 @@ from reseed.service.worker.at_hand import (
     case_names,
     enqueue_for_run,
     enqueue_trainings,
+    let_wait,
     phase_of_run,
+    place_of_case,
     stay_of,
     trial_case,
 )
@@ -50,6 +52,7 @@ def try_first_case(worker: Worker, lease: Lease) -> None:
             within = stay_of(SubmissionState.RUNNING, submission, n_trainings=n_trainings)
             reason = "its first case has succeeded"
             transition(session, submission, SubmissionState.RUNNING, reason=reason, within=within)
+        let_wait(submission, *(row for row in submission.runs if row.state is RunState.QUEUED))
         for row in submission.runs:
             if run.is_trained and row.pk != run.pk:
                 enqueue_trainings(session, submission, row)
@@ -74,9 +77,10 @@ def predict(worker: Worker, lease: Lease) -> None:
             run_pk=run.pk, phase_pk=phase.pk, submission_pk=run.submission, is_external=phase.is_external
         )
         enter(session, evaluation)
+        let_wait(row.submission, evaluation)
         if not phase.is_external:
             subjects = {"submission_pk": run.submission, "run_pk": run.pk, "evaluation_pk": evaluation.pk}
-            enqueue(session, Job(kind="evaluate", priority=70, **subjects))
+            let_wait(row.submission, enqueue(session, Job(kind="evaluate", priority=70, **subjects)))
         finish(session, lease)
 
 
@@ -96,18 +100,11 @@ def _predict(worker: Worker, lease: Lease, run: RunAtHand, cases: list[str], wan
         except ProgramFailed as error:
             _end_case(worker, lease, run.pk, name, CaseState.FAILED, error.finished, error)
             raise ProgramFailed(
-                f"{_place(run, name, cases)}: {error.reason}",
+                f"{place_of_case(run.phase, name, cases)}: {error.reason}",
                 exit_code=error.exit_code,
                 finished=error.finished,
             ) from None
         _end_case(worker, lease, run.pk, name, CaseState.SUCCEEDED, finished)
-
-
-def _place(run: RunAtHand, name: str, cases: list[str]) -> str:
-    """Which case, to whoever must not know its name."""
-    if name == run.phase.trial_case:
-        return "the trial case"
-    return "the first case" if name == cases[0] else f"case {cases.index(name) + 1} of {len(cases)}"
 
 
 def _case_program(worker: Worker, run: RunAtHand, name: str, model: Path) -> Program:
@@ -125,6 +122,7 @@ def _case_program(worker: Worker, run: RunAtHand, name: str, model: Path) -> Pro
         inputs=tuple(inputs),
         outputs=(OutputFolder(target="/output", name=""),),
         has_config=False,
+        quotes=run.phase.shows_words(name),
         resources=run.resources(run.phase.case_timeout_s),
     )
 

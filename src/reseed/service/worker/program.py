@@ -59,6 +59,8 @@ class Program:
         in inference, there is no such folder.
     has_checkpoints
         Whether it finds what an earlier attempt left in /opt/ml/checkpoints.
+    quotes
+        Whether the reason of its failure may quote what it said: that can be what it read.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     has_config: bool = True
     has_checkpoints: bool = False
+    quotes: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class ProgramFailed(UserError):
     Parameters
     ----------
     reason
-        In words, with the last line of its standard error.
+        In words, with the last line of its standard error where that may be shown.
     exit_code
         When it exited.
     finished

@@ -184,7 +184,11 @@ def _refusal(
         try:
             _publish(folder.output, program.result)
         except UserError as error:
-            return plain(str(error))
+            if program.quotes:
+                return plain(str(error))
+            # the program chose the names
+            _log.warning("output refused", extra={"program": program.name, "error": str(error)})
+            return f"output: {str(error).rpartition(': ')[2]}"
         return None
     if status.timed_out:
         cancelled = status.why or "timed out"
@@ -193,7 +197,7 @@ def _refusal(
     if status.out_of_memory:
         return f"killed: it used more memory than its limit of {program.resources.memory_gib:g} GiB"
     job = job_of(program)
-    ending = ending_of(job, status, folder, log=errors, cancelled=cancelled)
+    ending = ending_of(job, status, folder, log=errors, cancelled=cancelled, quotes=program.quotes)
     if ending.fault == "infrastructure":
         raise InfrastructureError(f"{program.name}: {ending.reason}")
     return plain(ending.reason or "failed")

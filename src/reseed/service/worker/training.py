@@ -27,6 +27,7 @@ from reseed.service.worker.at_hand import (
     begun,
     enqueue_for_run,
     enqueue_trainings,
+    let_wait,
     phase_of_run,
 )
 from reseed.service.worker.images import load_image
@@ -50,6 +51,7 @@ def preprocess(worker: Worker, lease: Lease) -> None:
         # trainings of others may be before it in the queue
         stay = longest_stay(RunState.QUEUED)
         row.deadline = None if stay is None else worker.database.now(session) + stay
+        let_wait(row.submission, row)
         enqueue_trainings(session, session.get_one(Submission, run.submission), row)
         finish(session, lease)
 
@@ -136,6 +138,7 @@ def _preprocess(worker: Worker, lease: Lease, run: RunAtHand) -> None:
             outputs=(OutputFolder(target="/opt/ml/output/data", name=""),),
             settings=_settings(run),
             resources=run.resources(run.phase.training_timeout_s),
+            quotes=run.phase.shows_words(),
         ),
     )
 
@@ -172,6 +175,7 @@ def _train(worker: Worker, lease: Lease, run: RunAtHand, member: int, seeds: See
             },
             has_checkpoints=True,
             resources=run.resources(run.phase.training_timeout_s),
+            quotes=run.phase.shows_words(),
         ),
     )
     model = folders.model_folder(run.submission, run.number) / name
