@@ -90,6 +90,21 @@ def first_world(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory)
         yield world
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A small world on each kind of database, for tests of one module that may leave anything in it."""
+    folder = tmp_path_factory.mktemp("shared")
+    if request.param == "sqlite":
+        with small_world(request.getfixturevalue("migrated_sqlite"), folder) as world:
+            yield world
+        return
+    template = request.getfixturevalue("migrated_postgresql")
+    socket = request.getfixturevalue("postgresql_socket")
+    database = Database(postgresql.create_database(socket, f"t{next(_numbers)}", template))
+    yield build_world(database, folder)
+    database.close()
+
+
 @pytest.fixture
 def world(first_world: World, tmp_path: Path) -> Iterator[World]:
     """The same world, for one test to change."""

@@ -13,7 +13,7 @@ from reseed.service.database.columns import now_utc
 from reseed.service.database.engine import Database
 from reseed.service.database.models import Token
 from reseed.service.security import accounts
-from reseed.service.security.csrf import HEADER
+from reseed.service.security.csrf import HEADER, is_csrf_token
 from reseed.service.security.sessions import COOKIE
 from tests.service.world import World, build_world, empty_world
 
@@ -160,3 +160,26 @@ def test_https_makes_cookies_secure(sqlite_database: Database, tmp_path: Path):
         answer = _log_in(client)
     assert "; Secure" in answer.headers["set-cookie"]
     assert "max-age" in answer.headers["Strict-Transport-Security"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "login/", {"username": "a\x00b", "password": "x"}, 401),
+        ("POST", "login/", {"username": "é" * 64, "password": "x\x00"}, 401),
+        ("POST", "tokens/", {"name": "n" * 101, "scopes": ["read"]}, 422),
+        ("PATCH", "challenges/nodules/phases/final/", {"opens_at": "0001-01-01T00:00:00+14:00"}, 422),
+        ("PATCH", "challenges/nodules/phases/final/", {"closes_at": "9999-12-31T23:59:59-14:00"}, 422),
+    ],
+)
+def test_what_no_database_can_hold(
+    world_of_each_kind: World, method: str, path: str, body: dict[str, object], status: int
+):
+    """It is refused, and nothing fails."""
+    with world_of_each_kind.client("administrator") as client:
+        assert client.request(method, f"/api/v1/{path}", json=body).status_code == status
+
+
+def test_a_csrf_token_that_is_no_text(world: World):
+    """Half a character of another encoding in the form is a wrong token."""
+    assert not is_csrf_token("\ud800", "subject", world.installation.settings.secret_key)

@@ -27,16 +27,16 @@ def _operations() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def schema(first_world: World):
+def schema(shared_world: World):
     """The document as it is served, with the application behind it."""
-    return schemathesis.openapi.from_asgi("/api/v1/openapi.json", first_world.app)
+    return schemathesis.openapi.from_asgi("/api/v1/openapi.json", shared_world.app)
 
 
 @pytest.mark.parametrize("operation", _operations())
-def test_nothing_that_is_sent_makes_the_service_fail(schema, first_world: World, operation: str):
+def test_nothing_that_is_sent_makes_the_service_fail(schema, shared_world: World, operation: str):
     """No 5xx for anybody, whatever is sent; the most powerful person reaches the most code."""
     method, path = operation.split()
-    token = {"Authorization": f"Bearer {first_world.tokens['administrator']}"}
+    token = {"Authorization": f"Bearer {shared_world.tokens['administrator']}"}
 
     @given(case=schema[path][method].as_strategy())
     @settings(

@@ -14,7 +14,7 @@ from reseed.service.api.asking import AskerHere, InstallationHere
 from reseed.service.api.found import found_row
 from reseed.service.api.pagination import Page, PagingHere
 from reseed.service.api.problem import problems
-from reseed.service.api.text import Line
+from reseed.service.api.text import ShortLine
 from reseed.service.database.models import LoginSession, Token, User
 from reseed.service.domain.permissions import Action, Scope
 from reseed.service.installation import Installation
@@ -23,6 +23,7 @@ from reseed.service.security.authorisation import NotLoggedIn, NotThere, logged_
 from reseed.service.security.csrf import csrf_token
 from reseed.service.security.rates import TooOften, count_or_refuse, is_exhausted
 from reseed.service.security.sessions import COOKIE, cookie_value, log_in, log_out, user_of_password
+from reseed.service.security.usernames import known_username
 from reseed.service.uploads.admission import kept_by
 
 router = APIRouter(tags=["account"])
@@ -78,7 +79,7 @@ class TokenShape(BaseModel):
 class NewToken(BaseModel):
     """What a new token is for."""
 
-    name: Line
+    name: ShortLine
     scopes: list[Scope] = Field(min_length=1)
     valid_days: int = Field(default=90, ge=1, le=tokens.LONGEST.days)
 
@@ -103,7 +104,7 @@ def authenticated_login(
         After too many failures, also for the right password.
     """
     settings = installation.settings
-    keys = (f"login:{username.strip().lower()[:64]}", f"login-from:{address}")
+    keys = (f"login:{known_username(username) or '?'}", f"login-from:{address}")
     limits = (settings.logins_per_quarter_hour, 10 * settings.logins_per_quarter_hour)
     now_s = time.time()
     with installation.database.read() as session:

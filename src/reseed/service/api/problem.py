@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 
 from reseed.contracts.errors import UserError
@@ -127,6 +127,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(IntegrityError, _twice)
+    app.add_exception_handler(DataError, _unfit)
 
 
 def _refusal(request: Request, error: Exception) -> Response:
@@ -163,6 +164,11 @@ def _twice(request: Request, error: Exception) -> Response:
     # two requests side by side, each of which found nothing in its way
     _LOG.info("refused by a constraint", extra={"error": str(error)})
     return problem_response(request, 409, "somebody else was faster: there is one like it already")
+
+
+def _unfit(request: Request, error: Exception) -> Response:
+    _LOG.warning("refused by the database", extra={"error": str(error)})
+    return problem_response(request, 422, "a value is longer than fits, or is no text that can be kept")
 
 
 def unexpected(request: Request) -> Response:

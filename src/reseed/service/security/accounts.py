@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -14,8 +13,7 @@ from reseed.service.database.models import User
 from reseed.service.database.transitions import record_event
 from reseed.service.security.passwords import password_hash
 from reseed.service.security.sessions import end_sessions
-
-_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
+from reseed.service.security.usernames import known_username
 
 
 def add_user(
@@ -35,12 +33,13 @@ def add_user(
     UserError
         When the name is taken or breaks its rule, or the password is weak.
     """
-    username = username.strip().lower()
-    if not _USERNAME.fullmatch(username):
+    known = known_username(username)
+    if known is None:
         raise UserError(
             f"user name {username!r}: needs 2 to 64 lower case letters, digits, ., _ and -, "
             "a letter or digit first"
         )
+    username = known
     if session.scalar(select(User.pk).where(User.username == username)) is not None:
         raise UserError(f"user name {username!r} is taken")
     user = User(
@@ -83,7 +82,8 @@ def named_user(session: Session, username: str) -> User:
     UserError
         When there is none.
     """
-    user = session.scalar(select(User).where(User.username == username.strip().lower()))
+    name = known_username(username)
+    user = None if name is None else session.scalar(select(User).where(User.username == name))
     if user is None:
         raise UserError(f"there is no user {username!r}")
     return user

@@ -22,7 +22,9 @@ def csrf_token(subject: str, secret_key: str) -> str:
 
 def is_csrf_token(token: str | None, subject: str, secret_key: str) -> bool:
     """Whether the request carries the subject's token."""
-    return token is not None and hmac.compare_digest(token.encode(), csrf_token(subject, secret_key).encode())
+    return token is not None and hmac.compare_digest(
+        token.encode(errors="replace"), csrf_token(subject, secret_key).encode()
+    )
 
 
 def new_visitor() -> str:
