@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from reseed.orchestration.collection import (
     shared_plan,
 )
 from reseed.orchestration.plan import study_plan
+from reseed.orchestration.state import exclusive
 from reseed.orchestration.study_file import read_study
+from reseed.orchestration.study_folder import StudyFolder
 
 from .conftest import SmallProject
 
@@ -258,6 +261,62 @@ class TestCommands:
         assert done.returncode == 1
         assert "1 of 2 studies are not complete" in done.stdout
         assert (tmp_path / "both" / "second" / "report.html").is_file()
+
+
+class TestSharedJobs:
+    @pytest.fixture
+    def laid_out(self, both: Path, tmp_path: Path) -> CollectionFolder:
+        """The collection's folder as `reseed run` makes it, before any job."""
+        folder, context = CollectionFolder(tmp_path / "both"), read_collection(both)
+        folder.path.mkdir()
+        folder.claim(context)
+        for study in context.studies:
+            folder.prepared(study)
+        return folder
+
+    def test_one_study_at_a_time(self, laid_out: CollectionFolder, both: Path, tmp_path: Path):
+        """
+        Whoever runs one study has the jobs of all: another study, and the whole, are refused meanwhile.
+        """
+        second = laid_out.study("second")
+        with exclusive(laid_out.study("first")):
+            refused = [
+                _typed("run", second.study, "--out", second.path, "--project", both.parents[1], cwd=tmp_path),
+                _typed("run", both, cwd=tmp_path),
+            ]
+
+        for each in refused:
+            assert each.returncode == 2, each.stdout + each.stderr
+            assert f"{laid_out.path}: another reseed, process {os.getpid()}, is at work" in each.stderr
+        assert not any((laid_out.path / "jobs").iterdir())
+        with exclusive(second):
+            pass
+
+    def test_the_whole_has_its_studies(self, laid_out: CollectionFolder, both: Path, tmp_path: Path):
+        """
+        Who runs the whole collection may take each study, and nobody else may.
+        """
+        second = laid_out.study("second")
+        with exclusive(laid_out.lock_folder), exclusive(laid_out.study("first")):
+            refused = _typed(
+                "run", second.study, "--out", second.path, "--project", both.parents[1], cwd=tmp_path
+            )
+
+        assert refused.returncode == 2
+        assert f"{laid_out.path}: another reseed, process {os.getpid()}, is at work" in refused.stderr
+
+    def test_jobs_on_another_disk(self, laid_out: CollectionFolder, tmp_path: Path):
+        """
+        The collection's jobs may be a link too; a study that links its own jobs is in no collection.
+        """
+        (laid_out.path / "jobs").rename(tmp_path / "large")
+        (laid_out.path / "jobs").symlink_to(tmp_path / "large")
+        alone = StudyFolder(tmp_path / "alone")
+        alone.path.mkdir()
+        alone.jobs.symlink_to(tmp_path / "large")
+
+        assert laid_out.study("first").collection == laid_out.lock_folder
+        assert alone.collection is None
 
 
 class TestInitialWeights:

@@ -16,9 +16,7 @@ from reseed.contracts.job import Job, JobKind
 from reseed.documents.reading import read_yaml
 from reseed.orchestration.plan import Plan, PlanInputs, study_plan
 from reseed.orchestration.study_file import StudyContext, study_context
-from reseed.orchestration.study_folder import StudyFolder
-
-COLLECTION_FILE = "collection.yaml"
+from reseed.orchestration.study_folder import COLLECTION_FILE, StudyFolder
 
 
 @dataclass(frozen=True)

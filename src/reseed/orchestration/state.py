@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import psutil
@@ -15,9 +16,11 @@ from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.job import Job, JobRecord, JobState
 from reseed.documents.reading import read_json
-from reseed.orchestration.study_folder import StudyFolder
+from reseed.orchestration.study_folder import COLLECTION_FILE, StudyFolder
 
 _LOCKS = Path("/proc/locks")
+_HELD: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
+"""The folders whose locks the caller has, so that it does not refuse itself."""
 
 
 def job_record(study: StudyFolder, job: Job) -> JobRecord:
@@ -66,11 +69,24 @@ def exclusive(study: StudyFolder) -> Iterator[None]:
     """
     Be the only orchestrator of a study; the lock goes with the process, however it ends.
 
+    Studies of a collection share their jobs: whoever is at work on one of them has the collection too.
+    Who has the collection already, as `reseed run` of the whole, may take its studies.
+
     Raises
     ------
     UserError
         When another orchestrator is at work, naming its process.
     """
+    shared = study.collection
+    with ExitStack() as locks:
+        if shared is not None and shared.path not in _HELD.get():
+            locks.enter_context(_locked(shared))
+        locks.enter_context(_locked(study))
+        yield
+
+
+@contextmanager
+def _locked(study: StudyFolder) -> Iterator[None]:
     study.path.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(study.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -78,15 +94,28 @@ def exclusive(study: StudyFolder) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 64).decode(errors="replace").strip() or "unknown"
-            raise UserError(
-                f"{study.path}: another reseed, process {holder}, runs this study; wait for it or stop it; "
-                "`reseed status --watch` shows what it does"
-            ) from None
+            raise UserError(_refusal(study, holder)) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        before = _HELD.set(_HELD.get() | {study.path.resolve()})
+        try:
+            yield
+        finally:
+            _HELD.reset(before)
     finally:
         os.close(descriptor)
+
+
+def _refusal(study: StudyFolder, holder: str) -> str:
+    if (study.path / COLLECTION_FILE).is_file():
+        return (
+            f"{study.path}: another reseed, process {holder}, is at work in this collection, whose studies "
+            "share their jobs; wait for it or stop it"
+        )
+    return (
+        f"{study.path}: another reseed, process {holder}, runs this study; wait for it or stop it; "
+        "`reseed status --watch` shows what it does"
+    )
 
 
 def orchestrator_at_work(study: StudyFolder) -> int | None:

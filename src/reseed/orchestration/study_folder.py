@@ -6,6 +6,8 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+COLLECTION_FILE = "collection.yaml"
+
 
 @dataclass(frozen=True)
 class JobFolder:
@@ -140,6 +142,15 @@ class StudyFolder:
     def jobs(self) -> Path:
         """One folder per job key."""
         return self.path / "jobs"
+
+    @property
+    def collection(self) -> StudyFolder | None:
+        """The collection's folder, as a study folder, when jobs/ is a link to its; None when it is not."""
+        if not self.jobs.is_symlink():
+            return None
+        # of the link itself: the collection's jobs/ may be a link in turn, to a larger disk
+        folder = (self.path / self.jobs.readlink()).parent.resolve()
+        return StudyFolder(folder) if (folder / COLLECTION_FILE).is_file() else None
 
     def given_file(self, sha256: str) -> Path:
         """files/<digest>/: the folder of one file that a person gave, kept so that the study is whole."""
