@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reseed.contracts.errors import UserError
+from reseed.orchestration.collection import CollectionFolder, read_collection
 from reseed.orchestration.plan import study_plan
 from reseed.orchestration.prune import leftovers
 from reseed.orchestration.state import exclusive
@@ -120,3 +123,74 @@ def test_a_study_that_is_at_work_is_not_pruned(out: Path, tmp_path: Path):
 
     with pytest.raises(UserError, match=r"no plan\.json here"):
         leftovers(StudyFolder(tmp_path))
+
+
+class TestCollection:
+    @pytest.fixture
+    def folder(self, project: SmallProject, tmp_path: Path) -> CollectionFolder:
+        """A collection of two studies that were run; the first again, with another number of steps."""
+        studies = []
+        for name, features in (("first", 1), ("second", 2)):
+            methods = {"one": {"algorithm": "logistic", "settings": {"features": features}}}
+            written = project.study(f"{name}.yaml", study=name, runs=1, members=1, methods=methods)
+            studies.append(yaml.safe_load(written.read_text()))
+        path, folder = project.root / "studies/both.yaml", CollectionFolder(tmp_path / "both")
+        folder.path.mkdir()
+        for n_steps in (3, 4):
+            studies[0]["methods"]["one"]["settings"]["n_steps"] = n_steps
+            path.write_text(yaml.safe_dump({"collection": "both", "studies": studies}))
+            context = read_collection(path)
+            folder.claim(context)
+            for read in context.studies:
+                name = read.study.study
+                run = study_run(path.with_name(f"{name}.yaml"), folder.study(name).path)
+                run = dataclasses.replace(run, context=folder.prepared(read))
+                assert run.run(Diary(), n_jobs=2).is_complete
+        return folder
+
+    def test_what_another_study_needs_stays(self, folder: CollectionFolder):
+        """
+        Of the shared jobs only those go that no study asks for; the runs shown are each study's own.
+        """
+        first, second = folder.study("first"), folder.study("second")
+        needed = {job["key"] for study in (first, second) for job in json.loads(study.plan.read_text())}
+        there = {path.name for path in (folder.path / "jobs").iterdir()}
+        assert len(there - needed) == 4
+
+        done = _pruned(first.path)
+
+        assert done.returncode == 0, done.stderr
+        assert {path.name for path in (folder.path / "jobs").iterdir()} == needed
+        assert leftovers(first) == leftovers(second) == []
+
+    def test_a_study_whose_needs_are_not_known(self, folder: CollectionFolder):
+        """
+        Without its plan, with half of one, or without its folder: one line names it, and nothing goes.
+        """
+        first, second = folder.study("first"), folder.study("second")
+        plan = second.plan.read_bytes()
+        before = _files(folder.path)
+
+        second.plan.write_bytes(plan[:-9])
+        with pytest.raises(UserError, match=r"second/plan\.json: not valid JSON.*which of them second needs"):
+            leftovers(first)
+        second.plan.unlink()
+        with pytest.raises(UserError, match=r"second/plan\.json: no such file; .*which of them second needs"):
+            leftovers(first)
+        second.path.rename(folder.path.with_name("elsewhere"))
+        refused = _pruned(first.path)
+
+        assert refused.returncode == 2
+        assert len(refused.stderr.strip().splitlines()) == 1
+        assert "second/plan.json: no such file" in refused.stderr
+        assert {path for path in before if path.parts[0] != "second"} <= _files(folder.path)
+
+    def test_a_collection_that_is_at_work(self, folder: CollectionFolder):
+        """
+        Whichever of its studies runs, its jobs are not pruned beside it.
+        """
+        with exclusive(folder.study("second")):
+            refused = _pruned(folder.study("first").path)
+
+        assert refused.returncode == 2
+        assert f"{folder.path}: another reseed" in refused.stderr

@@ -1,7 +1,8 @@
 """
 What a study folder holds that nobody needs any more, and its removal.
 
-Never what a finished job of the current plan has left. Removed are
+Never what a finished job of the current plan has left, and in a collection, whose studies share
+their jobs, of the plan of any of them. Removed are
 
 - jobs that no plan asks for any more, because their settings, data or code have changed, with
   their results;
@@ -18,10 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reseed.contracts.collection import Collection
 from reseed.contracts.errors import UserError
 from reseed.contracts.job import JobRecord, JobState
-from reseed.documents.reading import json_document, read_json
-from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
+from reseed.documents.reading import json_document, read_json, read_yaml
+from reseed.orchestration.study_folder import COLLECTION_FILE, AttemptFolder, JobFolder, StudyFolder
 from reseed.orchestration.workspace import tree_bytes
 
 
@@ -43,12 +45,13 @@ def leftovers(study: StudyFolder) -> list[Leftover]:
     Raises
     ------
     UserError
-        When the folder holds no plan, or a record that cannot be understood.
+        When the folder holds no plan, or a record that cannot be understood; when the plan of a study
+        that shares the jobs is not known.
     """
     if not study.plan.is_file():
         raise UserError(f"{study.path}: no plan.json here; name the folder of a study that was started")
-    wanted = {job["key"] for job in json_document(study.plan)}
-    found = [*_of_jobs(study, wanted), *_of_runs(study, wanted)]
+    own = _planned(study)
+    found = [*_of_jobs(study, own | _wanted_by_others(study)), *_of_runs(study, own)]
     found += [_leftover(path, "half-written") for path in study.path.glob(".*.tmp")]
     return found
 
@@ -71,6 +74,30 @@ def remove(leftover: Leftover) -> None:
         shutil.rmtree(doomed)
     else:
         path.unlink(missing_ok=True)
+
+
+def _planned(study: StudyFolder) -> set[str]:
+    return {job["key"] for job in json_document(study.plan)}
+
+
+def _wanted_by_others(study: StudyFolder) -> set[str]:
+    """The jobs that a collection's other studies ask for: those in its file, and those that link its jobs."""
+    collection = study.collection
+    if collection is None:
+        return set()
+    named = read_yaml(collection.path / COLLECTION_FILE, Collection).studies
+    paths = {collection.path / each.study for each in named}
+    paths |= {path for path in collection.path.iterdir() if StudyFolder(path).collection == collection}
+    wanted: set[str] = set()
+    for path in sorted(paths):
+        try:
+            wanted |= _planned(StudyFolder(path))
+        except UserError as error:
+            raise UserError(
+                f"{error}; studies of a collection share their jobs, and which of them {path.name} needs is "
+                "not known: `reseed run` of the collection writes its plan"
+            ) from None
+    return wanted
 
 
 def _of_jobs(study: StudyFolder, wanted: set[str]) -> Iterator[Leftover]:
