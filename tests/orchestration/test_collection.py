@@ -262,6 +262,26 @@ class TestCommands:
         assert "1 of 2 studies are not complete" in done.stdout
         assert (tmp_path / "both" / "second" / "report.html").is_file()
 
+    def test_options_reach_the_studies(self, project: SmallProject, tmp_path: Path):
+        """
+        --retry-failed tries again what failed by itself, --memory is what all jobs may use; train has both.
+        """
+        bad = {"bad": {"algorithm": "logistic", "settings": {"crash": "fail"}}}
+        path = _collection(project, _study(project, "first", methods=bad, runs=1, members=1))
+
+        for command, options in (("train", ()), ("train", ("--retry-failed",)), ("run", ("--retry-failed",))):
+            done = _typed(command, path, *options, cwd=tmp_path)
+            assert done.returncode == 1, done.stdout + done.stderr
+            assert "not tried again" not in done.stdout
+        records = [json.loads(each.read_text()) for each in (tmp_path / "both/jobs").glob("*/state.json")]
+        (training,) = [record for record in records if record["name"].startswith("train/")]
+        assert [attempt["fault"] for attempt in training["attempts"]] == ["job"] * 6
+
+        for command in ("run", "train"):
+            refused = _typed(command, path, "--memory", "0.1", cwd=tmp_path)
+            assert refused.returncode == 2
+            assert "GiB of memory, here are 0.1" in refused.stderr
+
 
 class TestSharedJobs:
     @pytest.fixture

@@ -37,14 +37,19 @@ from reseed.orchestration.study_file import StudyContext
 from reseed.orchestration.study_run import declared_uses, process_executor
 
 
-def run_collection(asked: StudyRequest, n_jobs: int | None, *, trains_only: bool = False) -> None:
+def run_collection(
+    asked: StudyRequest,
+    n_jobs: int | None,
+    *,
+    trains_only: bool = False,
+    memory_gib: float | None = None,
+    retry_failed: bool = False,
+) -> None:
     """Take every study of a collection to its end, one after the other, shared jobs once."""
     console = Console()
     context = read_collection(asked.study, project=asked.project)
     folder = collection_folder(context, asked)
-    missing = [line for study in context.studies for line in dataset_lines(study, context, asked)]
-    if missing:
-        raise InvalidDataset("\n".join(missing))
+    _refuse_missing_data(context, asked)
     folder.claim(context)
     n_incomplete = 0
     with exclusive(folder.lock_folder):
@@ -54,7 +59,13 @@ def run_collection(asked: StudyRequest, n_jobs: int | None, *, trains_only: bool
             study_run = study_run_for(console, asked, study, folder.study(study.study.study).path)
             progress = StudyProgress(console, n_side_by_side=n_jobs or n_usable_cpus())
             try:
-                outcome = study_run.run(progress, n_jobs=n_jobs, part=_trainings if trains_only else _whole)
+                outcome = study_run.run(
+                    progress,
+                    n_jobs=n_jobs,
+                    part=_trainings if trains_only else _whole,
+                    memory_gib=memory_gib,
+                    retry_failed=retry_failed,
+                )
             finally:
                 progress.close()
             if outcome.interrupted:
@@ -66,6 +77,12 @@ def run_collection(asked: StudyRequest, n_jobs: int | None, *, trains_only: bool
         n_studies = len(context.studies)
         console.print(f"{n_incomplete} of {n_studies} studies are not complete", style="red", highlight=False)
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _refuse_missing_data(context: CollectionContext, asked: StudyRequest) -> None:
+    missing = [line for study in context.studies for line in dataset_lines(study, context, asked)]
+    if missing:
+        raise InvalidDataset("\n".join(missing))
 
 
 def plan_collection(asked: StudyRequest, *, as_json: bool) -> None:

@@ -94,7 +94,7 @@ def run(  # noqa: PLR0913, PLR0917  (one parameter for each option)
 
         if detach:
             raise UserError("--detach is of one study; name its own file in the collection's folder")
-        run_collection(asked, jobs)
+        run_collection(asked, jobs, memory_gib=memory, retry_failed=retry_failed)
         return
     study_run, outcome = executed(
         console, asked, jobs, detach=detach, memory_gib=memory, retry_failed=retry_failed
@@ -144,7 +144,7 @@ def train(  # noqa: PLR0913, PLR0917  (one parameter for each option)
 
         if detach:
             raise UserError("--detach is of one study; name its own file in the collection's folder")
-        run_collection(asked, jobs, trains_only=True)
+        run_collection(asked, jobs, trains_only=True, memory_gib=memory, retry_failed=retry_failed)
         return
     study_run, outcome = executed(
         console,
