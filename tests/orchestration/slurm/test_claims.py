@@ -119,6 +119,23 @@ def test_a_holder_that_is_heard_of_keeps_its_job(tmp_path: Path):
     assert late.free_after() is None
 
 
+def test_silence_once_told_outlasts_a_gap_in_the_looking(tmp_path: Path):
+    """Slurm may take its time to answer between telling and taking; a sign of the holder does end it."""
+    claim = _taken(Claims(tmp_path / "claims"), _elsewhere())
+    claims = Claims(tmp_path / "claims", lease_s=0.2)
+    while claims.free_after() is None:
+        time.sleep(0.05)
+    claims._looked_at -= 100.0
+    claims._silent_since -= 100.0
+    assert claims.free_after() == 1
+    assert not claims.is_heard
+
+    os.utime(claim.claims.path(1), ns=(1, 1))
+
+    assert claims.free_after() is None
+    assert claims.is_heard
+
+
 def test_who_has_lost_a_job_is_told(tmp_path: Path):
     """A holder that was silent too long, and comes back, learns that the job is another's."""
     told = threading.Event()

@@ -71,10 +71,23 @@ class Holder(Contract):
 
 @dataclass
 class Claims:
-    """The claims on one job."""
+    """
+    The claims on one job.
+
+    Parameters
+    ----------
+    folder
+        Where they are.
+    lease_s
+        How long a holder on another node must be silent before its job can be had.
+    is_heard
+        Whether the looks so far have found the holder alive: a process of this node, or fresh since the
+        look before.
+    """
 
     folder: Path
     lease_s: float = LEASE_S
+    is_heard: bool = False
     _seen: tuple[int, int] | None = None
     _silent_since: float = 0.0
     _looked_at: float = 0.0
@@ -109,7 +122,8 @@ class Claims:
 
         Silence is told by looking again and again: two calls at least, `lease_s` apart, by the
         caller's own clock. A look that took long, or came late, starts the count again: when the
-        file system hangs, the holder cannot be heard either.
+        file system hangs, the holder cannot be heard either. Once silence has been told, only the
+        holder itself can end it.
         """
         before = time.monotonic()
         number = self.latest()
@@ -119,14 +133,22 @@ class Claims:
         if holder.released:
             return number
         if holder.is_of_this_boot:
-            return number if holder.process() is None else None
+            self.is_heard = holder.process() is not None
+            return None if self.is_heard else number
         seen = (number, self.path(number).stat().st_mtime_ns)
         now = time.monotonic()
         late = now - self._looked_at > max(_LONGEST_LOOK_S, self.lease_s / 2)
-        if seen != self._seen or late or now - before > _LONGEST_LOOK_S:
+        hung = (late or now - before > _LONGEST_LOOK_S) and not self._was_silent
+        if seen != self._seen or hung:
+            self.is_heard = seen != self._seen and self._seen is not None
             self._seen, self._silent_since = seen, now
         self._looked_at = now
         return number if now - self._silent_since >= self.lease_s else None
+
+    @property
+    def _was_silent(self) -> bool:
+        """Whether the latest look found the holder silent for long enough."""
+        return self._looked_at - self._silent_since >= self.lease_s
 
     def take(self, holder: Holder, *, after: int, at_least: int = 1) -> Claim | None:
         """

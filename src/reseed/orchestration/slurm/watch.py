@@ -20,8 +20,9 @@ from reseed.orchestration.executors.process import log_tail
 from reseed.orchestration.faults import MAX_INFRASTRUCTURE_FAULTS, jobs_failed_for_good, left_out_lines
 from reseed.orchestration.outcome import Listener, Outcome
 from reseed.orchestration.plan import Plan
-from reseed.orchestration.slurm.claim import Claim, Claims, Holder
+from reseed.orchestration.slurm.claim import LEASE_S
 from reseed.orchestration.slurm.client import Task, TaskId
+from reseed.orchestration.slurm.pending import PendingClaims
 from reseed.orchestration.slurm.settling import ending_on_disk, last_sign, settled
 from reseed.orchestration.slurm.states import FORGOTTEN, UnknownState
 from reseed.orchestration.slurm.submission import Submission
@@ -46,9 +47,11 @@ class SlurmRunner:
     stop_requested
         Asked at every turn; once true, watching ends and the jobs go on.
     detach
-        Submit, and do not watch.
+        Submit, and do not watch; but stay until it is known whether what has left Slurm lives on.
     retry_failed
         Whether jobs that failed by themselves in an earlier command are tried again.
+    lease_s
+        How long a holder on another node must be silent before its job is taken over.
     """
 
     plan: Plan
@@ -58,13 +61,18 @@ class SlurmRunner:
     stop_requested: Callable[[], bool] = lambda: False
     detach: bool = False
     retry_failed: bool = False
+    lease_s: float = LEASE_S
     _records: dict[str, JobRecord] = field(default_factory=dict)
     _started: set[str] = field(default_factory=set)
     _given_up: dict[str, JobRecord] = field(default_factory=dict)
     _n_faults: Counter[str] = field(default_factory=Counter)
-    _claims: dict[str, Claims] = field(default_factory=dict)
+    _pending: PendingClaims = field(init=False)
     _tasks: dict[TaskId, Task] = field(default_factory=dict)
     _silent_since: float | None = None
+
+    def __post_init__(self) -> None:
+        """Nothing is waited for yet."""
+        self._pending = PendingClaims(self.study, self.listener.notice, self.lease_s)
 
     def run(self) -> Outcome:
         """Submit, watch and submit again until nothing is left that could be done."""
@@ -77,14 +85,20 @@ class SlurmRunner:
         while True:
             due = time.monotonic() + self.submission.cluster.settings.poll_s
             self._turn()
-            if self.detach or not self._is_at_work():
+            if not self._is_at_work() or (self.detach and not self._pending.is_undecided()):
                 break
-            while time.monotonic() < due and not self.stop_requested():
-                self.listener.tick()
-                time.sleep(_TICK_S)
+            self._wait(due)
             if self.stop_requested():
                 break
         return self._outcome()
+
+    def _wait(self, due: float) -> None:
+        """Until Slurm is to be asked again, or earlier where a job can be had that it has given up."""
+        while time.monotonic() < due and not self.stop_requested():
+            if self._pending.one_is_free() or (self.detach and not self._pending.is_undecided()):
+                return
+            self.listener.tick()
+            time.sleep(_TICK_S)
 
     @property
     def n_held(self) -> int:
@@ -143,6 +157,7 @@ class SlurmRunner:
         """What has become of every job that Slurm held at the last look."""
         held = self.submission.held
         jobs = [job for job in self.plan.jobs if job.key in held]
+        self._pending.forget()
         forgotten = {held[job.key].array for job in jobs if held[job.key] not in self._tasks}
         known = {**self.submission.client.accounted(forgotten), **self._tasks} if forgotten else self._tasks
         for job in jobs:
@@ -179,7 +194,7 @@ class SlurmRunner:
         batch = self.submission.batch_of[job.key]
         attempt = record.last if record.last and record.last.handle.get("batch") == batch.name else None
         if record.state is JobState.RUNNING:
-            claim = self._claim(job, record)
+            claim = self._pending.take(job, record)
             if claim is None:
                 return False
             try:
@@ -195,14 +210,6 @@ class SlurmRunner:
             record = record.model_copy(update={"state": JobState.CANCELLED})
         self._end(job, record)
         return True
-
-    def _claim(self, job: Job, record: JobRecord) -> Claim | None:
-        claims = self._claims.setdefault(job.key, Claims(self.study.job(job.key).claims))
-        after = claims.free_after()
-        if after is None:
-            return None
-        number = record.last.number + 1 if record.last else 1
-        return claims.take(Holder.here("reseed run"), after=after, at_least=number)
 
     def _settled(self, job: Job, record: JobRecord, ending: Ending) -> JobRecord:
         """Record how an attempt ended whose step did not: as its exit code says, else as Slurm says."""
