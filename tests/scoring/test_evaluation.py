@@ -5,14 +5,17 @@ import math
 import random
 import shutil
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, brier_score_loss, recall_score, roc_auc_score
 
 from reseed.contracts.errors import InvalidPrediction, UserError
 from reseed.contracts.metrics import Metrics
 from reseed.documents.reading import read_json
 from reseed.scoring.evaluation import submission_metrics, write_metrics
+from reseed.scoring.measures import MEASURES
 from reseed.scoring.tasks import read_task
 from tests.scoring.submissions import (
     AP,
@@ -58,6 +61,45 @@ class TestNumbers:
             assert aggregate.standard_error is not None
             assert aggregate.standard_error > 0
             assert aggregate.low <= aggregate.value <= aggregate.high
+
+    @pytest.mark.parametrize(("compared", "reported"), [("auroc", "ap"), ("ap", "auroc")])
+    def test_a_metric_is_itself_wherever_it_is_named(self, submitted, task, metrics_of, compared, reported):
+        """
+        A metric that is only reported has the number, error and interval that it has when compared.
+        """
+        changed = {"metrics": (compared,), "ranking_metric": compared, "reported": (reported, "specificity")}
+        found = submission_metrics(
+            submitted.paths, submitted.ground_truth, task.model_copy(update=changed)
+        ).aggregates
+
+        labels, scores = [int(LABELS[case]) for case in SCORES], list(SCORES.values())
+        second = {"ap": average_precision_score, "auroc": roc_auc_score}[reported](labels, scores)
+        assert found[reported].value == pytest.approx(second, abs=1e-12)
+        assert found[reported] == metrics_of().aggregates[reported]
+
+    def test_every_metric_of_a_classification_can_be_reported(self, submitted, task):
+        """
+        Each has a number of its own, that of scikit-learn.
+        """
+        changed = {
+            "metrics": ("auroc",),
+            "ranking_metric": "auroc",
+            "reported": tuple(key for key in MEASURES["classification"] if key not in {"auroc", "ece"}),
+        }
+        found = submission_metrics(
+            submitted.paths, submitted.ground_truth, task.model_copy(update=changed)
+        ).aggregates
+
+        labels, scores = np.array([int(LABELS[case]) for case in SCORES]), np.array(list(SCORES.values()))
+        calls = scores >= 0.5
+        expected = {
+            "auroc": roc_auc_score(labels, scores),
+            "ap": average_precision_score(labels, scores),
+            "sensitivity": recall_score(labels, calls),
+            "specificity": recall_score(labels, calls, pos_label=0),
+            "brier": brier_score_loss(labels, scores),
+        }
+        assert {key: each.value for key, each in found.items()} == pytest.approx(expected, abs=1e-12)
 
     def test_results_of_every_case(self, metrics_of):
         """

@@ -30,7 +30,7 @@ CLASSIFICATION_METRICS: Mapping[str, RankingMetric] = {
     "auroc": area_under_roc_curve,
     "ap": average_precision,
 }
-"""Those that runs are compared by; `reported_values` has the others."""
+"""Those that runs are compared by, which a task may also only report; `_value` has the others."""
 
 
 def classification_metrics(
@@ -56,9 +56,10 @@ def classification_metrics(
         confidence_level=level,
         aggregates={
             key: classification_aggregate(cases, scores, metric=key, confidence_level=level)
-            for key in task.metrics
-        }
-        | {key: _reported_aggregate(cases, scores, key, task) for key in task.reported},
+            if key in CLASSIFICATION_METRICS
+            else _uncompared_aggregate(cases, scores, key, task)
+            for key in (*task.metrics, *task.reported)
+        },
         results=tuple(
             CaseResult(case_id=case.case_id, patient=case.patient, reference=case.label, score=score)
             for case, score in zip(cases, scores, strict=True)
@@ -92,15 +93,15 @@ def classification_aggregate(
     return estimated_aggregate(CLASSIFICATION_METRICS[metric](reference, score), estimate)
 
 
-def _reported_aggregate(
+def _uncompared_aggregate(
     cases: Sequence[ReferenceCase], scores: Sequence[float], metric: str, task: Task
 ) -> Aggregate:
-    """A metric that is reported only, with a jackknife over patients."""
+    """A metric that runs are not compared by, with a jackknife over patients."""
     threshold = task.evaluation.threshold if isinstance(task.evaluation, Classification) else math.nan
     reference, score = np.array([case.label for case in cases]), np.array(scores)
 
     def value_of(kept: NDArray[np.intp]) -> float:
-        return _reported_value(metric, reference[kept], score[kept], threshold)
+        return _value(metric, reference[kept], score[kept], threshold)
 
     level = task.comparison.confidence_level
     patients = [case.patient or case.case_id for case in cases]
@@ -113,11 +114,15 @@ def _reported_aggregate(
     return aggregate
 
 
-def _reported_value(metric: str, reference: NDArray[Any], score: NDArray[Any], threshold: float) -> float:
+def _value(metric: str, reference: NDArray[Any], score: NDArray[Any], threshold: float) -> float:
     match metric:
         case "brier":
             return brier_score(reference, score)
         case "ece":
             return expected_calibration_error(reference, score)
-    decisions = decisions_at_threshold(reference, score, threshold)
-    return sensitivity(decisions) if metric == "sensitivity" else specificity(decisions)
+        case "sensitivity":
+            return sensitivity(decisions_at_threshold(reference, score, threshold))
+        case "specificity":
+            return specificity(decisions_at_threshold(reference, score, threshold))
+        case _:
+            raise KeyError(f"a classification has no metric {metric!r}")
