@@ -3,18 +3,20 @@
 import contextlib
 import gzip
 import os
+import struct
 import zlib
 
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reseed.contracts.errors import UserError
 from reseed.contracts.evaluation import GridTolerance
-from reseed.scoring.grids import Grid, grid_difference
+from reseed.imaging.grids import Grid, grid_difference
+from reseed.imaging.metaimage import UnusableImage
 from reseed.scoring.images import read_image
-from reseed.scoring.metaimage import UnusableImage
 from reseed.scoring.picai_results import read_picai_results
 from reseed.scoring.reference import table_rows
 from tests.scoring.image_submissions import write_image
@@ -222,13 +224,57 @@ class TestBroken:
         """
         Several numbers per voxel are no mask.
         """
-        import SimpleITK
-
         image = SimpleITK.GetImageFromArray(np.zeros((2, 3, 4, 3), dtype=np.uint8), isVector=True)
         SimpleITK.WriteImage(image, str(tmp_path / "x.mha"))
 
         with pytest.raises(UnusableImage, match="must have one number per voxel, got 3"):
             read_image(tmp_path / "x.mha")
+
+
+def nifti_bytes(voxels: np.ndarray, *, order: str, slope: float = 1.0) -> bytes:
+    """A NIfTI-1 file of floats, as its standard says."""
+    header = bytearray(352)
+    size = voxels.dtype.itemsize
+    struct.pack_into(f"{order}i", header, 0, 348)
+    struct.pack_into(f"{order}8h", header, 40, 3, *voxels.shape[::-1], 1, 1, 1, 1)
+    struct.pack_into(f"{order}3h", header, 68, 0, {4: 16, 8: 64}[size], 8 * size)
+    struct.pack_into(f"{order}8f", header, 76, 1, 1, 1, 1, 0, 0, 0, 0)
+    struct.pack_into(f"{order}3f", header, 108, 352, slope, 0)
+    header[344:348] = b"n+1\0"
+    return bytes(header) + voxels.astype(f"{order}f{size}").tobytes()
+
+
+class TestNotFinite:
+    @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+    @pytest.mark.parametrize("dtype", ["f4", "f8"])
+    @pytest.mark.parametrize("order", ["<", ">"])
+    @pytest.mark.parametrize("slope", [1.0, 2.0])
+    def test_what_itk_reads_as_0(self, tmp_path, suffix, dtype, order, slope):
+        """
+        NaN and infinity in a NIfTI file are counted as they are stored, also in its last voxel.
+        """
+        voxels = np.random.default_rng(0).random((30, 70, 80)).astype(dtype)
+        pack = gzip.compress if suffix == ".nii.gz" else bytes
+        path = tmp_path / f"x{suffix}"
+        path.write_bytes(pack(nifti_bytes(voxels, order=order, slope=slope)))
+        assert np.allclose(read_image(path).voxels, slope * voxels)
+
+        voxels[2, 3, 4], voxels[17, 0, 0], voxels[-1, -1, -1] = np.nan, -np.inf, np.inf
+        path.write_bytes(pack(nifti_bytes(voxels, order=order, slope=slope)))
+        assert np.isfinite(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))).all()
+        with pytest.raises(UnusableImage, match=r"^has 3 voxels that are NaN or infinite$"):
+            read_image(path)
+
+    @pytest.mark.parametrize("suffix", [".mha", ".nii", ".nii.gz", ".tif"])
+    def test_formats_agree(self, tmp_path, suffix):
+        """
+        The same voxels are refused in the same words, whatever they are written as.
+        """
+        voxels = VOXELS.astype(np.float32)
+        voxels[1, 2, 3] = voxels[0, 0, 0] = np.nan
+
+        with pytest.raises(UnusableImage, match=r"^has 2 voxels that are NaN or infinite$"):
+            read_image(write_image(tmp_path / f"x{suffix}", voxels))
 
 
 class TestGrids:

@@ -18,6 +18,7 @@ from reseed.contracts.metrics import Aggregate, CaseResult, LesionRow, Metrics
 from reseed.contracts.predictions import PredictionJob
 from reseed.contracts.sockets import Socket
 from reseed.contracts.task import Task
+from reseed.imaging.metaimage import UnusableImage
 from reseed.metrics.classification import area_under_roc_curve
 from reseed.metrics.detection import (
     FreeResponseCurve,
@@ -36,7 +37,6 @@ from reseed.scoring.image_outputs import predicted_image, predicted_image_file
 from reseed.scoring.images import Image, label_map
 from reseed.scoring.interfaces import matched_jobs
 from reseed.scoring.lesion_rows import lesion_columns, lesion_labels_and_scores
-from reseed.scoring.metaimage import UnusableImage
 from reseed.scoring.numbers import predicted_number
 from reseed.scoring.progress import Progress
 from reseed.scoring.reference_images import ReferenceImage, read_reference_image, reference_images

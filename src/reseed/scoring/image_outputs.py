@@ -9,9 +9,9 @@ from reseed.contracts.errors import InvalidPrediction, UserError
 from reseed.contracts.evaluation import GridTolerance
 from reseed.contracts.predictions import PredictionJob
 from reseed.contracts.sockets import Socket
-from reseed.scoring.grids import Grid
+from reseed.imaging.grids import Grid
+from reseed.imaging.metaimage import UnusableImage
 from reseed.scoring.images import Image, image_suffix, read_image
-from reseed.scoring.metaimage import UnusableImage
 from reseed.scoring.submission import one_of_socket, output_file
 
 _MAX_FILES = 1000

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reseed.contracts.evaluation import GridTolerance
-from reseed.scoring.grids import Grid, grid_difference
-from reseed.scoring.image_integrity import check_header, check_integrity
-from reseed.scoring.metaimage import UnusableImage
+from reseed.imaging.grids import Grid, grid_difference
+from reseed.imaging.integrity import check_header, check_integrity, refuse_not_finite
+from reseed.imaging.metaimage import UnusableImage
 
 READERS = {
     ".mha": "MetaImageIO",
@@ -80,8 +80,7 @@ def read_image(path: Path, *, reference: Grid | None = None, tolerance: GridTole
         np.issubdtype(voxels.dtype, np.floating)
         and not np.isfinite([voxels.min(initial=0), voxels.max(initial=0)]).all()
     ):
-        n_wrong = int(np.count_nonzero(~np.isfinite(voxels)))
-        raise UnusableImage(f"has {n_wrong} voxel{'s' * (n_wrong != 1)} that are NaN or infinite")
+        refuse_not_finite(int(np.count_nonzero(~np.isfinite(voxels))))
     return Image(voxels, grid)
 
 

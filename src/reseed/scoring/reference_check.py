@@ -10,9 +10,9 @@ import numpy as np
 from reseed.contracts.errors import UserError
 from reseed.contracts.evaluation import Classification, Detection, LesionClassification, Segmentation
 from reseed.contracts.task import Task
+from reseed.imaging.metaimage import UnusableImage
 from reseed.scoring.images import label_map
 from reseed.scoring.lesion_classification import reference_lesions
-from reseed.scoring.metaimage import UnusableImage
 from reseed.scoring.reference import reference_cases
 from reseed.scoring.reference_images import ReferenceImage, read_reference_image, reference_images
 

@@ -11,8 +11,8 @@ from reseed.contracts.errors import InvalidDocument, UserError
 from reseed.contracts.evaluation import PatientTable, ReferenceImages
 from reseed.documents.mistakes import shown_value
 from reseed.documents.reading import json_document
+from reseed.imaging.metaimage import UnusableImage
 from reseed.scoring.images import Image, image_suffix, read_image
-from reseed.scoring.metaimage import UnusableImage
 from reseed.scoring.reference import table_rows
 
 

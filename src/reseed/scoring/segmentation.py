@@ -17,13 +17,13 @@ from reseed.contracts.evaluation import Aggregation, Segmentation
 from reseed.contracts.metrics import Aggregate, CaseResult, Metrics
 from reseed.contracts.sockets import Socket
 from reseed.contracts.task import Task
+from reseed.imaging.metaimage import UnusableImage
 from reseed.scoring.aggregates import estimated_aggregate
 from reseed.scoring.case_pool import results_in_order
 from reseed.scoring.image_outputs import predicted_image, predicted_image_file
 from reseed.scoring.images import label_map
 from reseed.scoring.interfaces import matched_jobs
 from reseed.scoring.measures import SEGMENTATION
-from reseed.scoring.metaimage import UnusableImage
 from reseed.scoring.progress import Progress
 from reseed.scoring.reference_images import ReferenceImage, read_reference_image, reference_images
 from reseed.scoring.segmented_labels import label_values

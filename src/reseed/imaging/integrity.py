@@ -2,12 +2,14 @@
 Whether an image file is whole and keeps to itself, by its own bytes.
 
 SimpleITK is lenient where an evaluation must not be: it reads a truncated NIfTI file and a broken
-compressed MetaImage as if nothing were wrong, and follows a MetaImage's header to any other file.
+compressed MetaImage as if nothing were wrong, follows a MetaImage's header to any other file, and makes 0
+of whatever is not finite in a NIfTI file.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Iterator
@@ -17,8 +19,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from reseed.scoring.metaimage import UnusableImage, metaimage_header
-from reseed.scoring.nifti import nifti_bytes
+from reseed.imaging.metaimage import UnusableImage, metaimage_header
+from reseed.imaging.nifti import nifti_header
 
 _HEADER_BYTES = 65_536
 _BLOCK_BYTES = 1 << 20
@@ -26,7 +28,9 @@ _BLOCK_BYTES = 1 << 20
 
 def check_integrity(path: Path, voxels: NDArray[Any] | None = None) -> None:
     """
-    Refuse a file that is cut short or broken, whose header has been checked.
+    Refuse a file that is cut short or broken, or a NIfTI file with a voxel that is not finite.
+
+    Its header has been checked.
 
     Parameters
     ----------
@@ -49,9 +53,13 @@ def check_integrity(path: Path, voxels: NDArray[Any] | None = None) -> None:
             _check_metaimage(path)
         elif name.endswith(".nii.gz"):
             _check_gzip(path)
+            with gzip.open(path, "rb") as stream:
+                _check_finite(stream)
         elif name.endswith(".nii"):
             with path.open("rb") as stream:
                 _check_nifti_size(stream.read(_HEADER_BYTES), path.stat().st_size)
+                stream.seek(0)
+                _check_finite(stream)
     except OSError as error:
         raise UnusableImage(f"cannot be read: {error.strerror or error}") from None
 
@@ -71,7 +79,7 @@ def _checksum_agrees(path: Path, voxels: NDArray[Any]) -> bool:
         return False
     with gzip.open(path, "rb") as stream:
         start = stream.read(_HEADER_BYTES)
-    size = nifti_bytes(start)
+    size = nifti_header(start).n_bytes
     offset = size - content.size
     if not 0 < offset <= len(start):
         return False
@@ -100,10 +108,10 @@ def check_header(path: Path) -> None:
             metaimage_header(path)
         elif name.endswith(".nii"):
             with path.open("rb") as stream:
-                nifti_bytes(stream.read(_HEADER_BYTES))
+                nifti_header(stream.read(_HEADER_BYTES))
         elif name.endswith(".nii.gz"):
             with gzip.open(path, "rb") as stream:
-                nifti_bytes(stream.read(_HEADER_BYTES))
+                nifti_header(stream.read(_HEADER_BYTES))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         _refuse_gzip(error)
     except OSError as error:
@@ -146,7 +154,7 @@ def _check_gzip(path: Path) -> None:
     try:
         with gzip.open(path, "rb") as stream:
             start = stream.read(_HEADER_BYTES)
-            expected = nifti_bytes(start)
+            expected = nifti_header(start).n_bytes
             found = len(start)
             while block := stream.read(_BLOCK_BYTES):
                 found += len(block)
@@ -158,6 +166,32 @@ def _check_gzip(path: Path) -> None:
         raise UnusableImage(f"is cut short: {found} bytes, {expected} needed")
 
 
+def _check_finite(stream: io.BufferedIOBase) -> None:
+    """Look at the floats of a whole NIfTI file as they are stored."""
+    header = nifti_header(stream.read(_HEADER_BYTES))
+    if header.floats is None:
+        return
+    stream.seek(header.offset)
+    n_left, n_wrong = header.n_bytes - header.offset, 0
+    while n_left and (block := stream.read(min(_BLOCK_BYTES, n_left))):
+        n_left -= len(block)
+        n_wrong += int(np.count_nonzero(~np.isfinite(np.frombuffer(block, header.floats))))
+    refuse_not_finite(n_wrong)
+
+
+def refuse_not_finite(n_voxels: int) -> None:
+    """
+    Refuse an image with voxels that are not finite; 0 is none.
+
+    Raises
+    ------
+    UnusableImage
+        In words that follow the name of the file or its case.
+    """
+    if n_voxels:
+        raise UnusableImage(f"has {n_voxels} voxel{'s' * (n_voxels != 1)} that are NaN or infinite")
+
+
 def _refuse_gzip(error: Exception) -> NoReturn:
     if isinstance(error, EOFError):
         raise UnusableImage("is a truncated gzip file: it ends before its end") from None
@@ -165,6 +199,6 @@ def _refuse_gzip(error: Exception) -> NoReturn:
 
 
 def _check_nifti_size(start: bytes, found: int) -> None:
-    expected = nifti_bytes(start)
+    expected = nifti_header(start).n_bytes
     if found < expected:
         raise UnusableImage(f"is cut short: {found} bytes, {expected} needed")

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import dataclass
+from typing import Any
 
-from reseed.scoring.metaimage import UnusableImage
+import numpy as np
+
+from reseed.imaging.metaimage import UnusableImage
 
 HEADER_BYTES = 352
 """The header, and the four bytes that say whether extensions follow."""
@@ -18,13 +22,35 @@ HEADER_BYTES = 352
 _BITS = {2: 8, 4: 16, 8: 32, 16: 32, 64: 64, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
 """Bits of a voxel by the code of its type: whole and floating-point numbers only."""
 
+_FLOATS = {16: "f4", 64: "f8"}
+
 _LARGEST_INTENT = 1002  # a label; what follows are vectors, matrices and meshes
 _MAX_OFFSET = 1 << 24
 
 
-def nifti_bytes(start: bytes) -> int:
+@dataclass(frozen=True)
+class NiftiHeader:
     """
-    The size that a file in one piece must have, by its header.
+    Where the voxels of a NIfTI-1 file are.
+
+    Attributes
+    ----------
+    offset
+        Of the first voxel.
+    n_bytes
+        The size that the file must have.
+    floats
+        The voxels' type with their byte order; None where they are whole numbers.
+    """
+
+    offset: int
+    n_bytes: int
+    floats: np.dtype[np.floating[Any]] | None
+
+
+def nifti_header(start: bytes) -> NiftiHeader:
+    """
+    The header of a file in one piece.
 
     Parameters
     ----------
@@ -63,7 +89,11 @@ def nifti_bytes(start: bytes) -> int:
     if not (HEADER_BYTES <= offset <= _MAX_OFFSET and offset == int(offset)):
         raise UnusableImage(f"is not a NIfTI image: its voxels would start at byte {offset:g}")
     _check_extensions(start, order, int(offset))
-    return int(offset) + math.prod(sizes) * _BITS[datatype] // 8
+    return NiftiHeader(
+        offset=int(offset),
+        n_bytes=int(offset) + math.prod(sizes) * _BITS[datatype] // 8,
+        floats=np.dtype(f"{order}{_FLOATS[datatype]}") if datatype in _FLOATS else None,
+    )
 
 
 def _sizes(dimensions: tuple[int, ...]) -> list[int]:
