@@ -258,8 +258,7 @@ class TestBadInput:
         write(label_map(2, like=image(20), n_labels=5), source / "labelsTr" / "brain_002.nii.gz")
         nan = image(30, dtype=np.float32)
         nan[0, 0, 0] = float("nan")
-        (source / "imagesTr" / "brain_003.nii.gz").unlink()
-        write(nan, source / "imagesTr" / "brain_003.mha")  # ITK reads a NaN of NIfTI as 0
+        write(nan, source / "imagesTr" / "brain_003.nii.gz")  # whose NaN ITK reads as 0
         half = SimpleITK.Cast(label_map(4, like=image(40)), SimpleITK.sitkFloat32) * 0.5
         write(half, source / "labelsTr" / "brain_004.nii.gz")
         lines = refusal(source, tmp_path)
@@ -267,16 +266,42 @@ class TestBadInput:
         for line, words in zip(
             lines,
             [
-                "case 'brain_000': .*is not a readable image",
+                "case 'brain_000': .*is not a gzip file, or a broken one",
                 "case 'brain_001': .*origin is 3 -4 6, and there 3 -4 5",
                 "case 'brain_002': .*does not know label 3; it knows 0, 1, 2",
-                "case 'brain_003': .*has 1 voxels that are NaN or infinite",
+                "case 'brain_003': .*has 1 voxel that are NaN or infinite",
                 "case 'brain_004': .*label values must be whole numbers from 0, got 0.5",
             ],
             strict=True,
         ):
             assert words.split(".*", maxsplit=1)[0] in line
             assert words.split(".*")[1] in line
+
+    @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha"])
+    @pytest.mark.parametrize(
+        ("folder", "cases_only"), [("images", True), ("images", False), ("labels", False)]
+    )
+    def test_cut_short(self, tmp_path, suffix, folder, cases_only):
+        """
+        A file that is not there to its end is refused, where ITK would fill it up with zeros.
+        """
+        for number in range(6):
+            made = image(number, shape=(20, 40, 40))
+            write(made, tmp_path / "own" / "images" / f"c_{number}{suffix}")
+            write(label_map(number, like=made), tmp_path / "own" / "labels" / f"c_{number}{suffix}")
+        cut = tmp_path / "own" / folder / f"c_0{suffix}"
+        content = cut.read_bytes()
+        cut.write_bytes(content[: len(content) * 3 // 5])
+
+        convert = convert_cases if cases_only else convert_dataset
+        with pytest.raises(InvalidDataset) as refused:
+            convert(
+                ConversionRequest(tmp_path / "own", tmp_path / "out", task(HIPPOCAMPUS)), lambda line: None
+            )
+        (line,) = str(refused.value).splitlines()
+        assert line.startswith(f"case 'c_0': {cut}: is ")
+        assert "cut short" in line or "truncated" in line
+        assert not (tmp_path / "out").exists()
 
     def test_unpaired(self, source, tmp_path):
         """

@@ -90,6 +90,21 @@ class TestBuild:
         with pytest.raises(UserError, match=r"Task04_Hippocampus\.tar must have SHA-256 282d808a"):
             built(HIPPOCAMPUS, tmp_path / "mine", archive)
 
+    def test_a_file_that_is_cut_short(self, archive, tmp_path):
+        """
+        Neither a channel of a folder given by hand nor a label map may end before its end.
+        """
+        for folder, number in (("imagesTr", 0), ("labelsTr", 1)):
+            path = tmp_path / "made" / "Task04_Hippocampus" / folder / f"brain_{number:03d}.nii.gz"
+            path.write_bytes(path.read_bytes()[:-20])
+
+        with pytest.raises(InvalidDataset) as refused:
+            built(served(archive), tmp_path / "mine", tmp_path / "made")
+        assert [line.split(": ", 2)[0::2] for line in str(refused.value).splitlines()] == [
+            [f"case 'brain_00{number}'", "is a truncated gzip file: it ends before its end"]
+            for number in (0, 1)
+        ]
+
     def test_unpublished_digest_is_recorded(self, archive, tmp_path):
         """
         Where nobody has published a SHA-256 the manifest holds the one that arrived, and says so.

@@ -11,6 +11,8 @@ from reseed.contracts.errors import InvalidDataset
 from reseed.datasets.images import SourceImage, image_channel, image_file, images_of, simpleitk
 from reseed.datasets.source_cases import ImageCase
 from reseed.documents.reading import json_document
+from reseed.imaging.integrity import check_header
+from reseed.imaging.metaimage import UnusableImage
 
 DATASET_JSON = "dataset.json"
 
@@ -128,8 +130,9 @@ def _has_channels(path: Path) -> bool:
     reader = simpleitk().ImageFileReader()
     reader.SetFileName(str(path))
     try:
+        check_header(path)
         reader.ReadImageInformation()
-    except RuntimeError:
+    except (RuntimeError, UnusableImage):
         return False  # whoever reads it says what is wrong with it
     return int(reader.GetDimension()) == 4
 

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from reseed.contracts.errors import InvalidDataset
+from reseed.imaging.integrity import check_header, check_integrity
+from reseed.imaging.metaimage import UnusableImage
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 """What a folder of images may hold; one folder may mix them."""
@@ -80,14 +82,21 @@ def read_image(path: Path) -> Any:
     Raises
     ------
     InvalidDataset
-        When it is missing or unreadable.
+        When it is missing, unreadable, cut short or broken, or a voxel of a NIfTI file is not finite.
     """
     if not path.is_file():
         raise InvalidDataset(f"{path}: no such file")
     try:
-        return simpleitk().ReadImage(str(path))
-    except RuntimeError as error:
-        raise InvalidDataset(f"{path}: is not a readable image: {last_sentence(error)}") from None
+        check_header(path)
+        try:
+            image = simpleitk().ReadImage(str(path))
+        except RuntimeError as error:
+            check_integrity(path)  # has more to say about a file that is cut short
+            raise InvalidDataset(f"{path}: is not a readable image: {last_sentence(error)}") from None
+        check_integrity(path, simpleitk().GetArrayViewFromImage(image))
+    except UnusableImage as error:
+        raise InvalidDataset(f"{path}: {error}") from None
+    return image
 
 
 def checked_volume(source: SourceImage) -> Any:
