@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import locale
 
+import numpy as np
 import pytest
 import SimpleITK
 
 from reseed.contracts.errors import InvalidDataset
 from reseed.datasets import check_dataset
 from reseed.datasets.convert import ConversionRequest, convert_cases, convert_dataset
+from reseed.datasets.convert_dicom import dicom_series, read_series
 from tests.datasets.sources import SHARED, image, label_map, task, voxels, write
 
 SEQUENCES = {"t2": "t2_tse_tra", "adc": "ep2d_diff_ADC", "hbv": "ep2d_diff_BVAL"}
@@ -21,15 +23,18 @@ CHANNELS = {
 }
 
 
-def write_series(volume, folder, *, patient, study, series, description):
-    """A volume as one DICOM file a slice."""
+def write_series(volume, folder, *, patient, study, series, description, shift_mm=(0.0, 0.0, 0.0)):
+    """A volume as one DICOM file a slice, each shifted against the one before."""
     folder.mkdir(parents=True)
     before = locale.setlocale(locale.LC_CTYPE)
     writer = SimpleITK.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for index in range(volume.GetSize()[2]):
         part = volume[:, :, index]
-        position = volume.TransformIndexToPhysicalPoint((0, 0, index))
+        position = np.add(
+            volume.TransformIndexToPhysicalPoint((0, 0, index)), index * np.array(shift_mm)
+        ).tolist()
+        cosines = np.reshape(volume.GetDirection(), (3, 3)).T[:2].ravel().tolist()
         for key, value in {
             "0010|0020": patient,
             "0020|000d": f"1.2.3.{study}",
@@ -38,7 +43,7 @@ def write_series(volume, folder, *, patient, study, series, description):
             "0008|103e": description,
             "0008|0060": "MR",
             "0020|0032": "\\".join(map(str, position)),
-            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0020|0037": "\\".join(map(str, cosines)),
             "0020|0013": str(index),
             "0018|0050": str(volume.GetSpacing()[2]),
         }.items():
@@ -173,6 +178,32 @@ class TestCases:
         ):
             convert_cases(asked(source, tmp_path / "cases"), lambda line: None)
         assert not (tmp_path / "cases").exists()
+
+    @pytest.mark.parametrize("n_slices", [2, 6])
+    @pytest.mark.parametrize("angle", [0.0, 0.3])
+    def test_a_tilted_gantry(self, tmp_path, angle, n_slices):
+        """
+        Slices that are not stacked along their normal have no place in a volume with right angles.
+        """
+        volume = image(1, shape=(n_slices, 6, 5))
+        cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+        volume.SetDirection((1, 0, 0, 0, cosine, -sine, 0, sine, cosine))
+        names = {"patient": "P/1", "study": 1, "series": 1, "description": "t2"}
+        write_series(volume, tmp_path / "straight", **names)
+        (made,) = dicom_series(tmp_path / "straight")
+        read = read_series(made)
+        last = (0, 0, n_slices - 1)
+        assert read.TransformIndexToPhysicalPoint(last) == pytest.approx(
+            volume.TransformIndexToPhysicalPoint(last), abs=1e-3
+        )
+
+        shift = (0.0, 0.5 * cosine, 0.5 * sine)  # within the plane
+        write_series(volume, tmp_path / "tilted", **names, shift_mm=shift)
+        (made,) = dicom_series(tmp_path / "tilted")
+        with pytest.raises(
+            InvalidDataset, match=r"tilted: slices .* right angles .* 0\.500 mm .* 000\.dcm and 001\.dcm"
+        ):
+            read_series(made)
 
     @pytest.mark.shared_data
     def test_real_series(self, tmp_path):

@@ -23,7 +23,7 @@ _POSITION = "0020|0032"
 _ORIENTATION = "0020|0037"
 
 SPACING_TOLERANCE = 0.02
-"""Of the distance between slices, relative to its median."""
+"""Of the step from slice to slice, along and across their normal, relative to the usual distance."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ def read_series(series: Series) -> Any:
     Raises
     ------
     InvalidDataset
-        When GDCM cannot read it, or its slices are not evenly spaced: one is missing or twice there.
+        When GDCM cannot read it, or its slices are not evenly spaced (one is missing or twice there) or
+        not stacked at right angles to their plane.
     """
     check_slices(series)
     reader = simpleitk().ImageSeriesReader()
@@ -161,31 +162,43 @@ def read_series(series: Series) -> Any:
 
 def check_slices(series: Series) -> None:
     """
-    Refuse a series with a gap.
+    Refuse a series with a gap, or whose slices are stacked askew, as those of a tilted gantry are.
 
     Raises
     ------
     InvalidDataset
         Naming the slices on both sides of it.
     """
-    if len(series.files) < 3:
+    if len(series.files) < 2:
         return
     headers = [_header(name) for name in series.files]
     if any(_POSITION not in header or _ORIENTATION not in header for header in headers):
         raise InvalidDataset(f"{series.folder}: a slice has no position or orientation")
     cosines = _vector(headers[0][_ORIENTATION])
     normal = np.cross(cosines[:3], cosines[3:])
-    along_mm = np.array([float(_vector(header[_POSITION]) @ normal) for header in headers])
-    steps_mm = np.diff(along_mm)
+    steps = np.diff([_vector(header[_POSITION]) for header in headers], axis=0)
+    steps_mm = steps @ normal
+    sideways_mm = np.linalg.norm(steps - np.outer(steps_mm, normal), axis=1)
     usual_mm = float(np.sort(steps_mm)[(len(steps_mm) - 1) // 2])  # one that occurs, unlike a mean of two
-    uneven = np.flatnonzero(np.abs(steps_mm - usual_mm) > SPACING_TOLERANCE * abs(usual_mm))
+    tolerance_mm = SPACING_TOLERANCE * abs(usual_mm)
+    uneven = np.flatnonzero(np.abs(steps_mm - usual_mm) > tolerance_mm)
+    askew = np.flatnonzero(sideways_mm > tolerance_mm)
     if len(uneven):
         at = int(uneven[0])
-        names = " and ".join(Path(name).name for name in series.files[at : at + 2])
         raise InvalidDataset(
             f"{series.folder}: slices must be evenly spaced by {abs(usual_mm):.3f} mm, got "
-            f"{abs(steps_mm[at]):.3f} mm between {names}"
+            f"{abs(steps_mm[at]):.3f} mm between {_both_sides(series, at)}"
         )
+    if len(askew):
+        at = int(askew[0])
+        raise InvalidDataset(
+            f"{series.folder}: slices must be stacked at right angles to their plane, got a shift of "
+            f"{sideways_mm[at]:.3f} mm within it between {_both_sides(series, at)}, as of a tilted gantry"
+        )
+
+
+def _both_sides(series: Series, at: int) -> str:
+    return " and ".join(Path(name).name for name in series.files[at : at + 2])
 
 
 def _header(file: str) -> dict[str, str]:
