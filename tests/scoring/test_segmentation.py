@@ -1,7 +1,11 @@
 """Segmentation scored whole: hand-worked values, policies for what is undefined, refusals of images."""
 
+import contextlib
 import gzip
+import os
 import random
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +53,22 @@ def refusal(pancreas, task):
         return str(caught.value)
 
     return line
+
+
+@contextlib.contextmanager
+def as_nobody():
+    """Root may enter any folder, so it becomes somebody who may not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    try:
+        os.seteuid(65534)
+    except OSError:
+        pytest.skip("root cannot become another user here")
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def with_rule(task, **changed):
@@ -306,6 +326,24 @@ class TestRefusals:
         with pytest.raises(InvalidPrediction):
             write_metrics(tmp_path / "m.json", pancreas.paths, pancreas.ground_truth, task)
         assert not (tmp_path / "m.json").exists()
+
+    @pytest.mark.parametrize("closed", ["images/pancreas-segmentation", "images", "."])
+    def test_a_folder_that_may_not_be_entered(self, task, closed):
+        """
+        Whichever folder on the way it is, the submission is refused and the evaluation is well.
+        """
+        with tempfile.TemporaryDirectory() as place:  # pytest's own folders are root's alone
+            root = Path(place)
+            root.chmod(0o755)
+            pancreas = pancreas_submission(root)
+            folder = pancreas.paths.output_of("job-b", closed)
+            folder.chmod(0)
+            with as_nobody(), pytest.raises(InvalidPrediction) as caught:
+                submission_metrics(pancreas.paths, pancreas.ground_truth, task)
+            folder.chmod(0o755)
+        assert str(caught.value) == (
+            "case 'b': output folder 'images/pancreas-segmentation' cannot be read: Permission denied"
+        )
 
 
 class TestProcesses:

@@ -26,19 +26,14 @@ def predicted_image_file(
     Raises
     ------
     InvalidPrediction
-        When the socket or its folder is missing, there is no image in it or more than one, or a link
-        leads out of the submission.
+        When the socket or its folder is missing or may not be entered, there is no image in it or more
+        than one, or a link leads out of the submission.
     """
     try:
         one_of_socket(job.outputs, socket.slug, place="output")
     except UserError as error:
         raise InvalidPrediction(f"{error} (job {job.pk!r})", case_id=case_id) from None
-    folder = submission.output_of(job.pk, socket.relative_path)
-    if not folder.is_dir():
-        raise InvalidPrediction(
-            f"output folder {socket.relative_path!r} is missing (job {job.pk!r})", case_id=case_id
-        )
-    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))[:_MAX_FILES]
+    names = _names_of(submission.output_of(job.pk, socket.relative_path), job, socket, case_id=case_id)
     images = [name for name in names if image_suffix(Path(name)) is not None]
     if len(images) != 1:
         found = f"{len(images)} images" if images else f"{', '.join(names[:3]) or 'nothing'}"
@@ -48,6 +43,21 @@ def predicted_image_file(
             case_id=case_id,
         )
     return output_file(submission, job, f"{socket.relative_path}/{images[0]}", case_id=case_id)
+
+
+def _names_of(folder: Path, job: PredictionJob, socket: Socket, *, case_id: str) -> list[str]:
+    """What lies in a socket's folder, sorted; hidden files and more than anybody needs left out."""
+    try:
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InvalidPrediction(
+            f"output folder {socket.relative_path!r} is missing (job {job.pk!r})", case_id=case_id
+        ) from None
+    except OSError as error:  # this folder, or one on the way, may not be entered
+        raise InvalidPrediction(
+            f"output folder {socket.relative_path!r} cannot be read: {error.strerror}", case_id=case_id
+        ) from None
+    return names[:_MAX_FILES]
 
 
 def predicted_image(
