@@ -65,6 +65,41 @@ class TestArrays:
         assert voxels(path).shape == (1, 8, 8)
 
     @pytest.mark.parametrize(
+        ("image", "label"), [(">f4", "?"), ("f2", ">u2"), ("?", "i1"), (">i2", "f2"), ("<u8", ">i8")]
+    )
+    def test_types(self, tmp_path, image, label):
+        """
+        Masks of true and false, half precision and any byte order keep their values.
+        """
+        content = arrays()
+        content["image"], content["label"] = content["image"].astype(image), content["label"].astype(label)
+        converted(tmp_path, content)
+        training = tmp_path / "mine" / "training"
+
+        for number in range(6):
+            path = training / "imagesTr" / f"Case-{number}_0000.nii.gz"
+            if path.exists():
+                assert np.array_equal(voxels(path), content["image"][number])
+                labels = voxels(training / "labelsTr" / f"Case-{number}.nii.gz")
+                assert np.array_equal(labels, content["label"][number])
+
+    @pytest.mark.parametrize("dtype", ["c8", "U3", "M8[D]", "longdouble"])
+    @pytest.mark.parametrize("key", ["image", "label"])
+    def test_types_that_no_image_has(self, tmp_path, key, dtype):
+        """
+        Anything else is refused in one line, once.
+        """
+        content = arrays()
+        content[key] = content[key].astype("i8").astype(dtype)
+
+        with pytest.raises(InvalidDataset) as refused:
+            converted(tmp_path, content)
+        assert str(refused.value) == (
+            f"{tmp_path / 'source.npz'}: {key} of Case/0: must be of whole numbers, floats of at most "
+            f"64 bits, or true and false; got {np.dtype(dtype)}"
+        )
+
+    @pytest.mark.parametrize(
         ("change", "words"),
         [
             ({"label": None}, "must have an array 'label'; it has image, case"),

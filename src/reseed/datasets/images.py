@@ -64,15 +64,38 @@ def image_channel(path: Path, channel: int) -> SourceImage:
 def array_image(
     where: str, voxels_zyx: npt.NDArray[Any], spacing_xyz_mm: tuple[float, float, float]
 ) -> SourceImage:
-    """An array on a grid with its origin at 0 and axes along x, y and z; two dimensions are one slice."""
+    """
+    An array on a grid with its origin at 0 and axes along x, y and z; two dimensions are one slice.
+
+    True and false become 1 and 0; half precision becomes single, which holds the same numbers.
+
+    Raises
+    ------
+    InvalidDataset
+        When it is not of real numbers that an image can hold.
+    """
+    stored = _image_type(where, voxels_zyx.dtype)
 
     def read() -> Any:
         volume = voxels_zyx[None] if voxels_zyx.ndim == 2 else voxels_zyx
-        image = simpleitk().GetImageFromArray(np.ascontiguousarray(volume))
+        image = simpleitk().GetImageFromArray(np.ascontiguousarray(volume, dtype=stored))
         image.SetSpacing(spacing_xyz_mm)
         return image
 
     return SourceImage(where, read)
+
+
+def _image_type(where: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What the voxels of an array become in an image, in this machine's byte order."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind == "f" and dtype.itemsize == 2:
+        return np.dtype(np.float32)
+    if dtype.kind in "iuf" and dtype.itemsize <= 8:
+        return dtype.newbyteorder("=")
+    raise InvalidDataset(
+        f"{where}: must be of whole numbers, floats of at most 64 bits, or true and false; got {dtype}"
+    )
 
 
 def read_image(path: Path) -> Any:
