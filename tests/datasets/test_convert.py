@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 from reseed.cli.data import app
 from reseed.contracts.containers import SubmissionPaths
 from reseed.contracts.errors import InvalidDataset, UserError
+from reseed.contracts.evaluation import GridTolerance
 from reseed.datasets import check_dataset
 from reseed.datasets.convert import ConversionRequest, convert_cases, convert_dataset
+from reseed.imaging.grids import grid_difference
 from reseed.scoring.evaluation import submission_metrics
+from reseed.scoring.images import read_image
 from tests.datasets.sources import (
     SHARED,
     decathlon_folder,
@@ -28,6 +31,14 @@ from tests.datasets.sources import (
 )
 
 HIPPOCAMPUS = "hippocampus_segmentation"
+SPACINGS = [
+    (0.3516, {}, True),
+    (0.3513, {}, True),
+    (0.35, {}, False),
+    (0.35, {"spacing": 0.01}, True),
+    (0.3513, {"spacing": 1e-4}, False),
+]
+"""Of a label map whose image has .3516 mm; what the task allows; whether that is enough."""
 
 
 @pytest.fixture
@@ -267,7 +278,7 @@ class TestBadInput:
             lines,
             [
                 "case 'brain_000': .*is not a gzip file, or a broken one",
-                "case 'brain_001': .*origin is 3 -4 6, and there 3 -4 5",
+                "case 'brain_001': .*its origin is (3, -4, 5) mm, the label map's (3, -4, 6) mm",
                 "case 'brain_002': .*does not know label 3; it knows 0, 1, 2",
                 "case 'brain_003': .*has 1 voxel that are NaN or infinite",
                 "case 'brain_004': .*label values must be whole numbers from 0, got 0.5",
@@ -276,6 +287,39 @@ class TestBadInput:
         ):
             assert words.split(".*", maxsplit=1)[0] in line
             assert words.split(".*")[1] in line
+
+    @pytest.mark.parametrize(("spacing", "wider", "is_taken"), SPACINGS)
+    def test_grid_of_the_evaluation(self, tmp_path, spacing, wider, is_taken):
+        """
+        A label map is taken exactly where the evaluation takes a prediction on the grid of its image.
+        """
+        made_for = task(HIPPOCAMPUS)
+        grid = GridTolerance(**wider)
+        rule = made_for.evaluation.model_copy(update={"grid": grid})
+        for number in range(6):
+            made = image(number, spacing=(0.3516, 0.3516, 3.0))
+            labels = label_map(number, like=made)
+            labels.SetSpacing((spacing, spacing, 3.0))
+            write(made, tmp_path / "own" / "images" / f"c_{number}.mha")
+            write(labels, tmp_path / "own" / "labels" / f"c_{number}.nii.gz")
+        names = ("labels/c_0.nii.gz", "images/c_0.mha")
+        of_labels, of_image = (read_image(tmp_path / "own" / name).grid for name in names)
+        assert (grid_difference(of_labels, of_image, grid) is None) == is_taken
+
+        request = ConversionRequest(
+            tmp_path / "own", tmp_path / "out", made_for.model_copy(update={"evaluation": rule})
+        )
+        if is_taken:
+            assert convert_dataset(request, lambda line: None).n_test_cases == 2
+            return
+        with pytest.raises(InvalidDataset) as refused:
+            convert_dataset(request, lambda line: None)
+        lines = str(refused.value).splitlines()
+        assert len(lines) == 6
+        assert lines[0] == (
+            f"case 'c_0': {tmp_path}/own/{names[0]}: must be on the grid of {tmp_path}/own/{names[1]}: "
+            f"its spacing is (0.3516, 0.3516, 3) mm, the label map's ({spacing}, {spacing}, 3) mm"
+        )
 
     @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha"])
     @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from reseed.contracts.errors import InvalidDataset
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.sockets import Socket, SocketValue
 from reseed.contracts.task import Task
-from reseed.datasets.images import SourceImage, check_same_grid, checked_volume, simpleitk, write_image
+from reseed.datasets.images import SourceImage, check_label_grid, checked_volume, simpleitk, write_image
 from reseed.datasets.source_cases import (
     DatasetDescription,
     ImageCase,
@@ -133,7 +133,13 @@ class _Writer:
         images = [checked_volume(source) for source in case.channels.values()]
         first = next(iter(case.channels.values()))
         label_map = self._label_map(case.labels)
-        check_same_grid(images[0], label_map, where=case.labels.where, reference_where=first.where)
+        check_label_grid(
+            images[0],
+            label_map,
+            where=case.labels.where,
+            image_where=first.where,
+            tolerance=image_evaluation(self._task).grid,
+        )
         if is_test:
             write_test_case(self._test / "cases" / case.case, case.case, self._task, self._sockets, images)
             _write_labels(label_map, case.labels, self._labels, self._reference_path(case.case))

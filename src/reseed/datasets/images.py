@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from reseed.contracts.errors import InvalidDataset
+from reseed.contracts.evaluation import GridTolerance
+from reseed.imaging.grids import Grid, grid_difference
 from reseed.imaging.integrity import check_header, check_integrity
 from reseed.imaging.metaimage import UnusableImage
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 """What a folder of images may hold; one folder may mix them."""
-
-GRID_TOLERANCE_MM = 1e-2
-DIRECTION_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,29 +143,26 @@ def checked_volume(source: SourceImage) -> Any:
     return image
 
 
-def check_same_grid(reference: Any, image: Any, *, where: str, reference_where: str) -> None:
+def check_label_grid(
+    image: Any, label_map: Any, *, where: str, image_where: str, tolerance: GridTolerance
+) -> None:
     """
-    Refuse an image that is not voxel for voxel where another one is.
+    Refuse a label map that is not voxel for voxel where its image is, as an evaluation compares grids.
+
+    A prediction is on the grid of the image, and the label map is the reference that it is measured by.
 
     Raises
     ------
     InvalidDataset
         Naming both and the first difference.
     """
-    if reference.GetSize() != image.GetSize():
-        sizes = " and ".join(" × ".join(map(str, each.GetSize())) for each in (image, reference))
-        raise InvalidDataset(f"{where}: must be on the grid of {reference_where}; sizes are {sizes}")
-    for name, tolerance in (
-        ("Spacing", GRID_TOLERANCE_MM),
-        ("Origin", GRID_TOLERANCE_MM),
-        ("Direction", DIRECTION_TOLERANCE),
-    ):
-        got, expected = (np.array(getattr(each, f"Get{name}")()) for each in (image, reference))
-        if not np.allclose(got, expected, rtol=0, atol=tolerance):
-            raise InvalidDataset(
-                f"{where}: must be on the grid of {reference_where}; {name.lower()} is "
-                f"{_numbers(got)}, and there {_numbers(expected)}"
-            )
+    difference = grid_difference(_grid(label_map), _grid(image), tolerance, whose="the label map's")
+    if difference is not None:
+        raise InvalidDataset(f"{where}: must be on the grid of {image_where}: {difference}")
+
+
+def _grid(image: Any) -> Grid:
+    return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
 
 
 def write_image(image: Any, path: Path) -> None:
@@ -219,7 +215,3 @@ def last_sentence(error: BaseException) -> str:
     for mark in ("Reason: ", "ERROR: ", "Error: "):
         text = text.rsplit(mark, maxsplit=1)[-1]
     return text[-160:] or type(error).__name__
-
-
-def _numbers(values: npt.NDArray[np.float64]) -> str:
-    return " ".join(f"{value:.6g}" for value in values)

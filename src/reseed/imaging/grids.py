@@ -30,14 +30,17 @@ class Grid:
         return self.spacing_xyz_mm[::-1]
 
 
-def grid_difference(reference: Grid, prediction: Grid, tolerance: GridTolerance) -> str | None:
+def grid_difference(
+    reference: Grid, prediction: Grid, tolerance: GridTolerance, *, whose: str = "the reference's"
+) -> str | None:
     """
     What makes two grids different, in words; None when they are one within a tolerance.
 
-    Sizes must be equal. Nothing is resampled to make two grids one.
+    Sizes must be equal. Nothing is resampled to make two grids one. `whose` is what the words call the
+    reference's grid.
     """
     if prediction.size_xyz != reference.size_xyz:
-        return f"its size is {_shown(prediction.size_xyz)}, the reference's {_shown(reference.size_xyz)}"
+        return f"its size is {_shown(prediction.size_xyz)}, {whose} {_shown(reference.size_xyz)}"
     if not (reference.has_geometry and prediction.has_geometry):
         return None
     checks = (
@@ -52,7 +55,7 @@ def grid_difference(reference: Grid, prediction: Grid, tolerance: GridTolerance)
             "direction": [tolerance.direction] * len(expected),
         }[name]
         if not _are_close(expected, found, limits):
-            return f"its {name} is {_shown(found)}{unit}, the reference's {_shown(expected)}{unit}"
+            return f"its {name} is {_shown(found)}{unit}, {whose} {_shown(expected)}{unit}"
     return None
 
 
