@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
@@ -182,6 +183,8 @@ class Segmentation(Contract):
         empty = next((name for name, values in self.labels.items() if not values), None)
         if empty is not None:
             raise ValueError(f"labels.{empty} must have one label value or more")
+        for name, values in self.labels.items():
+            _refuse_overlap(f"labels.{name}", values, self.ignored_labels)
         return self
 
     @property
@@ -236,6 +239,13 @@ class Detection(Contract):
         _refuse_disorder(self.minimum, self.maximum)
         return self
 
+    @model_validator(mode="after")
+    def _labels_have_values(self) -> Self:
+        if self.lesion_labels is not None and not self.lesion_labels:
+            raise ValueError("lesion_labels must have one label value or more")
+        _refuse_overlap("lesion_labels", self.lesion_labels or (), self.ignored_labels)
+        return self
+
     @property
     def outputs(self) -> dict[str, str]:
         """The output sockets that are read, by the key that names them; the evaluated one first."""
@@ -246,6 +256,12 @@ class Detection(Contract):
 def _refuse_disorder(minimum: float | None, maximum: float | None) -> None:
     if minimum is not None and maximum is not None and minimum > maximum:
         raise ValueError(f"minimum {minimum:g} is above maximum {maximum:g}")
+
+
+def _refuse_overlap(name: str, values: Iterable[int], ignored: Collection[int]) -> None:
+    both = next((value for value in values if value in ignored), None)
+    if both is not None:
+        raise ValueError(f"ignored_labels must be others than those of {name}, got {both} in both")
 
 
 EvaluationKind = Literal["classification", "lesion_classification", "segmentation", "detection"]

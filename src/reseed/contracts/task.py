@@ -106,9 +106,11 @@ class Task(Contract):
         outputs = [socket.slug for socket in self.outputs]
         if self.match.socket not in inputs:
             raise ValueError(f"match.socket {self.match.socket!r} is not among the inputs {inputs}")
+        self._check_match("match", self.match)
         for key, slug in self.evaluation.outputs.items():
             if slug not in outputs:
                 raise ValueError(f"evaluation.{key} {slug!r} is not among the outputs {outputs}")
+            _refuse_other_kind(f"evaluation.{key}", self.output(slug), is_image=key in _IMAGE_OUTPUTS)
         if self.ranking_metric not in self.metrics:
             known = ", ".join(self.metrics)
             raise ValueError(f"ranking_metric {self.ranking_metric!r} is not among the metrics: {known}")
@@ -126,11 +128,28 @@ class Task(Contract):
                 raise ValueError(f"{place}.inputs {unknown!r} is not among the inputs {inputs}")
             if interface.output is not None and interface.output not in outputs:
                 raise ValueError(f"{place}.output {interface.output!r} is not among the outputs {outputs}")
+            if interface.output is not None:
+                evaluated = next(iter(self.evaluation.outputs))
+                _refuse_other_kind(
+                    f"{place}.output", self.output(interface.output), is_image=evaluated in _IMAGE_OUTPUTS
+                )
             match = interface.match or self.match
             if match.socket not in interface.inputs:
                 raise ValueError(f"{place}: the match's socket {match.socket!r} is not among its inputs")
+            if interface.match is not None:
+                self._check_match(f"{place}.match", interface.match)
         if _given_twice(interface.key for interface in self.interfaces) is not None:
             raise ValueError("interfaces: two of them take the same inputs")
+
+    def _check_match(self, place: str, match: CaseMatch) -> None:
+        """Only an Image has a name, and only a Value is told in predictions.json."""
+        needed = "Image" if match.by == "image_name" else "Value"
+        found = self.input(match.socket).super_kind
+        if found != needed:
+            raise ValueError(
+                f"{place}.socket {match.socket!r} must be of super_kind {needed} to match by {match.by}, "
+                f"got {found}"
+            )
 
     def input(self, slug: str) -> Socket:
         """The input socket of that slug."""
@@ -139,6 +158,17 @@ class Task(Contract):
     def output(self, slug: str) -> Socket:
         """The output socket of that slug."""
         return next(socket for socket in self.outputs if socket.slug == slug)
+
+
+_IMAGE_OUTPUTS = ("prediction", "detection_map")
+"""Those of an evaluation that are images; the others are read as JSON."""
+
+
+def _refuse_other_kind(place: str, socket: Socket, *, is_image: bool) -> None:
+    is_json = socket.super_kind != "Image" and socket.relative_path.endswith(".json")
+    if not (socket.super_kind == "Image" if is_image else is_json):
+        needed = "an Image" if is_image else "a Value, or a File that ends in .json"
+        raise ValueError(f"{place} {socket.slug!r} must be {needed}, got super_kind {socket.super_kind}")
 
 
 def _given_twice(values: Iterable[T]) -> T | None:
