@@ -7,11 +7,20 @@ import numpy as np
 import pytest
 
 from reseed.contracts.errors import InvalidDocument, UserError
-from reseed.contracts.evaluation import PatientTable, ReferenceImages
+from reseed.contracts.evaluation import Aggregation, PatientTable, ReferenceImages
+from reseed.scoring.evaluation import submission_metrics
+from reseed.scoring.measures import MEASURES
 from reseed.scoring.reference_check import reference_line
 from reseed.scoring.reference_images import read_reference_image, reference_images
 from reseed.scoring.tasks import read_task
-from tests.scoring.image_submissions import box, write_image
+from tests.scoring.image_submissions import (
+    PANCREAS,
+    box,
+    pancreas_submission,
+    pdac_submission,
+    write_image,
+    write_patients,
+)
 from tests.scoring.submissions import REPOSITORY, TASKS
 
 MASK = box(slice(1, 3), slice(1, 3), slice(1, 3))
@@ -26,6 +35,11 @@ NNUNET = {
     "numTraining": 2,
     "file_ending": ".nii.gz",
 }
+
+
+def with_rule(task, **changed):
+    """The task with another rule of evaluation."""
+    return task.model_copy(update={"evaluation": task.evaluation.model_copy(update=changed)})
 
 
 @pytest.fixture
@@ -155,3 +169,76 @@ class TestReferenceLine:
             reference_line(tmp_path, task)
         with pytest.raises(UserError, match="no such folder; it must hold the ground truth"):
             reference_line(Path("nowhere"), task)
+
+    def test_ignored_voxels_are_no_structure(self, tmp_path):
+        """
+        Veins around no lesion, and other values around no organ, are not counted.
+        """
+        task = read_task("pdac_detection", TASKS)
+        pancreas = read_task("pancreas_segmentation", TASKS)
+        organ = with_rule(pancreas, ignored_labels=(4,))
+        for folder in ("lesions", "pancreas"):
+            for case, voxels in (("a", MASK * 4), ("b", np.where(MASK, 1, 4).astype(np.uint8))):
+                write_image(tmp_path / folder / f"{case}.nii.gz", voxels)
+        write_patients(tmp_path, {"a": "p", "b": "q"})
+
+        assert reference_line(tmp_path, task).startswith("1 of 2 scans with a structure, of 2 patients")
+        assert reference_line(tmp_path, organ).startswith("1 of 2 scans with a structure, of 2 patients")
+        anything = with_rule(task, lesion_labels=None, ignored_labels=(4,))
+        assert reference_line(tmp_path, anything).startswith("1 of 2 scans with a structure")
+
+    @pytest.mark.parametrize("metric", list(MEASURES["detection"]))
+    @pytest.mark.parametrize("n_positive", [0, 1, 3])
+    def test_one_class(self, tmp_path, n_positive, metric):
+        """
+        Refused exactly where the evaluation would refuse a perfect submission.
+        """
+        lesions = [MASK * (number < n_positive) for number in range(3)]
+        made = pdac_submission(
+            tmp_path,
+            {f"c{n}": (voxels, voxels * 0.5, 0.5 * voxels.max()) for n, voxels in enumerate(lesions)},
+        )
+        task = read_task("pdac_detection", TASKS).model_copy(update={"metrics": (metric,), "reported": ()})
+        try:
+            submission_metrics(made.paths, made.ground_truth, task)
+        except UserError:
+            needed = "some with one" if n_positive == 0 else "some without one"
+        else:
+            needed = ""
+
+        if not needed:
+            assert reference_line(made.ground_truth, task).startswith(f"{n_positive} of 3 scans")
+            return
+        with pytest.raises(UserError) as refused:
+            reference_line(made.ground_truth, task)
+        assert str(refused.value) == (
+            f"{made.ground_truth}: {n_positive} of 3 scans of the reference have a lesion; metric {metric!r} "
+            f"needs {needed}"
+        )
+
+    @pytest.mark.parametrize("metric", list(MEASURES["segmentation"]))
+    @pytest.mark.parametrize("worth", ["skip", 1.0])
+    def test_a_structure_that_no_case_has(self, tmp_path, metric, worth):
+        """
+        Refused exactly where the evaluation would refuse a perfect submission.
+        """
+        made = pancreas_submission(tmp_path)
+        for case in PANCREAS:
+            made.predict(case, PANCREAS[case][0])
+        task = read_task("pancreas_segmentation", TASKS).model_copy(
+            update={"metrics": (metric,), "ranking_metric": metric, "reported": ()}
+        )
+        rule = {metric: Aggregation(both_empty=worth, one_empty="skip")}
+        task = with_rule(task, labels={"organ": (1,), "tumour": (2, 3)}, aggregation=rule)
+        if worth != "skip" or metric in {"volume_difference_ml", "volume_error_ml"}:
+            submission_metrics(made.paths, made.ground_truth, task)
+            assert reference_line(made.ground_truth, task).startswith("3 of 4 scans with a structure")
+            return
+        with pytest.raises(UserError, match=f"metric '{metric}_tumour' is undefined in every case"):
+            submission_metrics(made.paths, made.ground_truth, task)
+        with pytest.raises(UserError) as refused:
+            reference_line(made.ground_truth, task)
+        assert str(refused.value) == (
+            f"{made.ground_truth}: no reference has the structure 'tumour' (label 2, 3), so metric "
+            f"{metric!r} is undefined in every case; give evaluation.aggregation.{metric}.both_empty a number"
+        )

@@ -42,6 +42,9 @@ from reseed.scoring.progress import Progress
 from reseed.scoring.reference_images import ReferenceImage, read_reference_image, reference_images
 from reseed.statistics.single_run import single_run_estimate
 
+OF_BOTH_CLASSES = frozenset({"case_auroc", "picai_score"})
+"""Metrics that need cases without a lesion as well; every metric needs a lesion."""
+
 _FALSE_POSITIVES = {"sensitivity_at_half_fp": 0.5, "sensitivity_at_1_fp": 1.0, "sensitivity_at_2_fp": 2.0}
 
 
@@ -107,7 +110,7 @@ def detected_case_result(case: DetectedCase) -> CaseResult:
     """
     case_id, rule = case.reference.case_id, case.rule
     expected = read_reference_image(case.reference)
-    lesions = _lesions(expected, case)
+    lesions = lesion_voxels(expected, rule, case.reference.path)
     found = predicted_image(
         case.prediction, case.socket, reference=expected.grid, tolerance=rule.grid, case_id=case_id
     ).voxels
@@ -150,9 +153,15 @@ def detected_case_result(case: DetectedCase) -> CaseResult:
     )
 
 
-def _lesions(image: Image, case: DetectedCase) -> NDArray[Any]:
-    """The voxels of lesions; labels that the task does not name are refused when it names any."""
-    rule = case.rule
+def lesion_voxels(image: Image, rule: Detection, path: Path) -> NDArray[Any]:
+    """
+    The voxels of a reference that are lesions, those of other values 0.
+
+    Raises
+    ------
+    UserError
+        When the task names the labels of lesions and the reference has another.
+    """
     if rule.lesion_labels is None and not rule.ignored_labels:
         return image.voxels
     try:
@@ -160,7 +169,7 @@ def _lesions(image: Image, case: DetectedCase) -> NDArray[Any]:
             return np.asarray((image.voxels != 0) & ~np.isin(image.voxels, rule.ignored_labels))
         labels = label_map(image, {0, *rule.lesion_labels, *rule.ignored_labels})
     except UnusableImage as error:
-        raise UserError(f"{case.reference.path}: the reference {error}") from None
+        raise UserError(f"{path}: the reference {error}") from None
     return np.isin(labels, rule.lesion_labels)
 
 

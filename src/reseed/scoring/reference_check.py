@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from reseed.contracts.errors import UserError
 from reseed.contracts.evaluation import Classification, Detection, LesionClassification, Segmentation
 from reseed.contracts.task import Task
 from reseed.imaging.metaimage import UnusableImage
+from reseed.scoring.detection import OF_BOTH_CLASSES, lesion_voxels
 from reseed.scoring.images import label_map
 from reseed.scoring.lesion_classification import reference_lesions
 from reseed.scoring.reference import reference_cases
 from reseed.scoring.reference_images import ReferenceImage, read_reference_image, reference_images
+from reseed.scoring.segmented_labels import label_values
 
 
 def reference_line(ground_truth: Path, task: Task) -> str:
@@ -42,23 +45,57 @@ def reference_line(ground_truth: Path, task: Task) -> str:
             return found + _of_patients([scan.patient for scan in scans])
         case Segmentation():
             images = reference_images(ground_truth, rule.reference, rule.known_labels)
-            known: frozenset[int] | set[int] | None = rule.known_labels
+            structures = [_structures(image, rule) for image in images]
+            _refuse_absent_structure(ground_truth, rule, task, set().union(*structures))
+            n_filled = sum(bool(names) for names in structures)
         case Detection():
             images = reference_images(ground_truth, rule.reference)
-            known = None if rule.lesion_labels is None else {0, *rule.lesion_labels, *rule.ignored_labels}
-    n_filled = sum(_is_filled(image, known) for image in images)
+            n_filled = sum(_has_lesion(image, rule) for image in images)
+            _refuse_one_class(ground_truth, task, n_filled, len(images))
     return f"{n_filled} of {len(images)} {task.case_noun} with a structure" + _of_patients(
         [image.patient for image in images]
     )
 
 
-def _is_filled(case: ReferenceImage, known: frozenset[int] | set[int] | None) -> bool:
-    image = read_reference_image(case)
+def _structures(case: ReferenceImage, rule: Segmentation) -> set[str]:
+    """The structures that a reference has; labels that the task ignores are none."""
     try:
-        voxels = image.voxels if known is None else label_map(image, known)
+        voxels = label_map(read_reference_image(case), rule.known_labels)
     except UnusableImage as error:
         raise UserError(f"{case.path}: the reference {error}") from None
-    return bool(np.any(voxels))
+    return {name for name, labels in rule.labels.items() if np.isin(voxels, labels).any()}
+
+
+def _refuse_absent_structure(folder: Path, rule: Segmentation, task: Task, present: Collection[str]) -> None:
+    """What no reference has is rightly left empty, and then has no number in any case unless one is given."""
+    absent = next((name for name in rule.labels if name not in present), None)
+    if absent is None:
+        return
+    metrics = (*task.metrics, *task.reported)
+    empty = np.zeros((1, 1, 1), dtype=bool)
+    undefined = label_values(empty, empty, (1.0, 1.0, 1.0), rule, metrics).values
+    for key in metrics:
+        if rule.aggregation[key].both_empty == "skip" and not math.isfinite(undefined[key]):
+            labels = ", ".join(str(label) for label in rule.labels[absent])
+            raise UserError(
+                f"{folder}: no reference has the structure {absent!r} (label {labels}), so metric {key!r} is "
+                f"undefined in every case; give evaluation.aggregation.{key}.both_empty a number"
+            )
+
+
+def _has_lesion(case: ReferenceImage, rule: Detection) -> bool:
+    return bool(np.any(lesion_voxels(read_reference_image(case), rule, case.path)))
+
+
+def _refuse_one_class(folder: Path, task: Task, n_positive: int, n_cases: int) -> None:
+    """Without a lesion no metric is defined, and without a case that has none those of cases are not."""
+    metrics = (*task.metrics, *task.reported)
+    needing = [key for key in metrics if key in OF_BOTH_CLASSES] if n_positive else list(metrics)
+    if needing and n_positive in {0, n_cases}:
+        raise UserError(
+            f"{folder}: {n_positive} of {n_cases} {task.case_noun} of the reference have a lesion; metric "
+            f"{needing[0]!r} needs {'some without one' if n_positive else 'some with one'}"
+        )
 
 
 def _of_patients(patients: Sequence[str | None]) -> str:
