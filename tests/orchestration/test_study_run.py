@@ -269,6 +269,45 @@ def test_a_link_in_the_output_is_a_failure(project: SmallProject, tmp_path: Path
     assert "model/escape: only files and folders are taken" in diary.reason("train/bad/run-0/member-0")
 
 
+@pytest.mark.parametrize(
+    ("left", "reason"),
+    [
+        (
+            """(PATHS.model / "run.json").write_text('{"loss": NaN}')""",
+            "/opt/ml/model/run.json: not valid JSON: NaN is not a JSON number",
+        ),
+        (
+            """(PATHS.model / "run.json").write_text('{"loss": 1e999}')""",
+            "/opt/ml/model/run.json: Out of range float values are not JSON compliant",
+        ),
+        ("""(PATHS.model / "run.json").write_bytes(b"\\xff")""", "/opt/ml/model/run.json: cannot be read"),
+        (
+            """(PATHS.model / "run.json").write_text('{"a":' + "[" * 300 + "]" * 300 + "}")""",
+            "/opt/ml/model/run.json: nested more than 100 deep",
+        ),
+        (
+            'open(os.fsencode(PATHS.model) + b"/\\xff.bin", "w").close(); '
+            'write_json_atomically(PATHS.model / "run.json", {})',
+            "output model/\\xff.bin: only names in UTF-8 are taken",
+        ),
+    ],
+)
+def test_a_training_that_cannot_be_recorded_fails(
+    project: SmallProject, tmp_path: Path, left: str, reason: str
+):
+    """By itself and at once: the record of its run repeats what it reports and names what it leaves."""
+    program = project.root / "algorithms/logistic/train.py"
+    text = program.read_text()
+    written = 'write_json_atomically(PATHS.model / "run.json", {"settings": given})'
+    assert written in text
+    program.write_text(text.replace(written, left))
+
+    diary, outcome = _run(project.study(runs=1, members=1), tmp_path / "out")
+
+    assert len(outcome.failed) == 2
+    assert reason in diary.reason("train/one/run-0/member-0")
+
+
 def test_a_job_that_takes_too_long_is_ended(project: SmallProject, tmp_path: Path):
     """The manifest's time limit ends a training, in words."""
     manifest = project.root / "algorithms/logistic/manifest.yaml"

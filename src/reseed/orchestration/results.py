@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reseed.contracts.digests import canonical_json
 from reseed.contracts.errors import JobFailed, UserError
 from reseed.contracts.files import write_bytes_atomically, write_json_atomically
 from reseed.contracts.job import Job, JobKind
@@ -16,6 +17,8 @@ from reseed.contracts.sockets import SocketValue
 from reseed.contracts.task import Task
 from reseed.documents.reading import json_document, read_json
 from reseed.orchestration.study_folder import StudyFolder
+
+_DEEPEST_REPORT = 100
 
 
 def complete_output(job: Job, output: Path, *, task: Task, dataset: Path) -> None:
@@ -31,7 +34,7 @@ def complete_output(job: Job, output: Path, *, task: Task, dataset: Path) -> Non
         case JobKind.PREPROCESS:
             _require(any(output.iterdir()), job, "wrote nothing to /opt/ml/output/data")
         case JobKind.TRAIN:
-            _require((output / "model" / "run.json").is_file(), job, "wrote no /opt/ml/model/run.json")
+            _check_report(job, output / "model" / "run.json")
         case JobKind.PREDICT:
             write_json_atomically(output / "predictions.json", predictions(task, dataset / "test" / "cases"))
         case JobKind.SCORE:
@@ -110,6 +113,26 @@ def reveal_run(study: StudyFolder, building: Path, *, method: str, run: int) -> 
 def _require(condition: bool, job: Job, mistake: str) -> None:
     if not condition:
         raise JobFailed(f"{job.name}: exited with 0 but {mistake}")
+
+
+def _check_report(job: Job, path: Path) -> None:
+    """Refuse a run.json that the record of the run, which repeats it, could not be written with."""
+    _require(path.is_file(), job, "wrote no /opt/ml/model/run.json")
+    try:
+        document = json_document(path)
+        canonical_json(document).encode()
+    except (UserError, ValueError) as error:  # numbers too large for JSON, half of a character
+        reason = str(error).removeprefix(f"{path}: ")
+        raise JobFailed(f"{job.name}: /opt/ml/model/run.json: {reason}") from None
+    if _is_deeper(document, _DEEPEST_REPORT):
+        raise JobFailed(f"{job.name}: /opt/ml/model/run.json: nested more than {_DEEPEST_REPORT} deep")
+
+
+def _is_deeper(document: Any, limit: int) -> bool:
+    parts = document.values() if isinstance(document, dict) else document
+    return isinstance(document, dict | list) and (
+        limit == 0 or any(_is_deeper(part, limit - 1) for part in parts)
+    )
 
 
 def _check_metrics(job: Job, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import stat
 from collections.abc import Mapping
@@ -143,7 +144,7 @@ def publish(folder: JobFolder, attempt: AttemptFolder) -> int:
     Raises
     ------
     JobFailed
-        When the output holds a link, a device or a socket, or is too large.
+        When the output holds a link, a device, a socket or a name that is not UTF-8, or is too large.
     """
     if attempt.output.is_dir():
         refuse_unsafe_output(attempt.output)
@@ -189,12 +190,16 @@ def refuse_unsafe_output(root: Path) -> None:
     Raises
     ------
     JobFailed
-        Naming the first symlink, device, socket or pipe, or the limit that was passed.
+        Naming the first symlink, device, socket or pipe, the first name that is not UTF-8, or the
+        limit that was passed.
     """
     n_files = n_bytes = 0
     for path in root.rglob("*"):
         status = path.lstat()
         shown = path.relative_to(root)
+        if not _is_utf8(str(shown)):
+            escaped = os.fsencode(shown).decode(errors="backslashreplace")
+            raise JobFailed(f"output {escaped}: only names in UTF-8 are taken")
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise JobFailed(
                 f"output {shown}: only files and folders are taken, this is a {_kind(status.st_mode)}"
@@ -207,6 +212,14 @@ def refuse_unsafe_output(root: Path) -> None:
         raise JobFailed(
             f"output: at most {OUTPUT_LIMIT_BYTES >> 30} GiB are taken, got {n_bytes / 2**30:.1f}"
         )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(mode: int) -> str:
