@@ -12,9 +12,11 @@ import docker.errors
 
 from reseed.contracts.errors import InfrastructureError, UserError
 from reseed.contracts.job import Attempt
+from reseed.orchestration.executors.container_status import program_status
 from reseed.orchestration.executors.container_user import container_user
 from reseed.orchestration.executors.docker import DockerExecutor
 from reseed.orchestration.executors.engine import ENGINE_ERRORS, asked, engine_complaint, printed, remove
+from reseed.orchestration.executors.executor import ProgramState, ProgramStatus
 from reseed.orchestration.executors.host_paths import HostPaths
 from reseed.orchestration.packaging.untagged import untagged_stream
 from reseed.orchestration.study_folder import AttemptFolder
@@ -48,6 +50,13 @@ class PinnedDockerExecutor(DockerExecutor):
     def close(self) -> None:
         """Give back the connections to the engine."""
         self._client.close()
+
+    def poll(self, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        """The state of a container as the engine says: a file that the program wrote says nothing."""
+        container = self._container(folder)
+        if container is None:
+            return ProgramStatus(ProgramState.LOST)
+        return program_status(container.attrs["State"])
 
     def errors(self, attempt: Attempt, folder: AttemptFolder) -> str:
         """What a container has printed to standard error, its last 1000 lines."""
