@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from reseed.contracts.errors import InfrastructureError
 from reseed.contracts.job import Attempt, Job, JobRecord, JobState
 from reseed.orchestration.clock import seconds_since_start
 from reseed.orchestration.disk import StudyDisk
@@ -12,6 +13,40 @@ from reseed.orchestration.ending import Ending
 from reseed.orchestration.executors.executor import ProgramStatus
 from reseed.orchestration.slots import Slot
 from reseed.orchestration.study_folder import AttemptFolder
+
+_RETRY_INTERVAL_S = 0.5
+
+
+@dataclass
+class Trouble:
+    """What an engine, which answers, does not do for one attempt; it is asked again after a while."""
+
+    error: InfrastructureError | None = None
+    _since: float = 0.0
+    _again_at: float = 0.0
+    _told: set[str] = field(default_factory=set)
+
+    @property
+    def may_try(self) -> bool:
+        """Whether it is time to ask again."""
+        return time.monotonic() >= self._again_at
+
+    def note(self, error: InfrastructureError) -> bool:
+        """It was refused; whether that is news."""
+        now = time.monotonic()
+        self._since = now if self.error is None else self._since
+        self.error, self._again_at = error, now + _RETRY_INTERVAL_S
+        is_news = str(error) not in self._told
+        self._told.add(str(error))
+        return is_news
+
+    def is_over(self) -> None:
+        """It was done."""
+        self.error = None
+
+    def has_lasted(self, patience_s: float) -> bool:
+        """Whether it has been refused for so long without a break."""
+        return self.error is not None and time.monotonic() - self._since > patience_s
 
 
 @dataclass
@@ -32,6 +67,8 @@ class ActiveAttempt:
         Whether the disk was full while it ran; and whether nothing at all could be written.
     was_unwatched
         Whether it ran for a while without an orchestrator, when the disk may have been full or exhausted.
+    trouble
+        What the engine does not do for it.
     """
 
     job: Job
@@ -51,6 +88,7 @@ class ActiveAttempt:
     forced: bool = False
     why_cancelled: str | None = None
     taken_at: float = field(default_factory=time.monotonic)
+    trouble: Trouble = field(default_factory=Trouble)
 
     @property
     def attempt(self) -> Attempt:

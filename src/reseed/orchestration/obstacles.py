@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from reseed.contracts.errors import InfrastructureError, NoSpaceLeft
+from reseed.contracts.errors import EngineSilent, InfrastructureError, NoSpaceLeft
+from reseed.orchestration.attempts import ActiveAttempt
 from reseed.orchestration.disk import ROOM_AGAIN, StudyDisk
 
 ENGINE_PATIENCE_S = 120.0
@@ -24,7 +25,7 @@ class Obstacles:
     tell
         Is given one line when an obstacle appears and one when it has gone.
     patience_s
-        How long an engine may be silent.
+        How long an engine may be silent, or refuse what an attempt needs.
     """
 
     def __init__(
@@ -69,13 +70,13 @@ class Obstacles:
         self._start_again_at = time.monotonic() + _FULL_ENGINE_INTERVAL_S
         self._tell_of_engine(f"{error}; jobs wait until there is room")
 
-    def engine_silent(self, error: InfrastructureError) -> None:
+    def engine_silent(self, error: EngineSilent) -> None:
         """
         The engine has not answered.
 
         Raises
         ------
-        InfrastructureError
+        EngineSilent
             The same, when that has lasted too long.
         """
         now = time.monotonic()
@@ -91,6 +92,27 @@ class Obstacles:
             self._silent_since = None
             self._told_of_engine = False
             self._tell("the engine answers again; the study goes on")
+
+    def refused(self, active: ActiveAttempt, error: InfrastructureError) -> None:
+        """The engine answers, and does not do what one attempt needs; the others go on."""
+        self.engine_answers()
+        if active.trouble.note(error):
+            self._tell(f"{active.job.name}: {error}; tried again, while other jobs go on")
+
+    def give_up_when_stuck(self, running: Collection[ActiveAttempt]) -> None:
+        """
+        End, when nothing runs but what the engine has refused to look at, stop or finish for too long.
+
+        Raises
+        ------
+        InfrastructureError
+            What it said of the first.
+        """
+        for active in running:
+            if not active.trouble.has_lasted(self._patience_s):
+                return
+        for active in running:
+            raise InfrastructureError(f"{active.job.name}: {active.trouble.error}") from active.trouble.error
 
     def engine_has_room(self) -> None:
         """A job has been started."""

@@ -28,7 +28,7 @@ from reseed.orchestration.ending import Ending
 from reseed.orchestration.executors.executor import Executor, ProgramState, ProgramStatus
 from reseed.orchestration.faults import BACKOFF_S, jobs_failed_for_good, left_out_lines
 from reseed.orchestration.intake import Intake
-from reseed.orchestration.obstacles import Obstacles
+from reseed.orchestration.obstacles import ENGINE_PATIENCE_S, Obstacles
 from reseed.orchestration.outcome import Listener, Outcome, outcome_of
 from reseed.orchestration.plan import Plan
 from reseed.orchestration.queue import JobQueue
@@ -63,8 +63,9 @@ class Runner:
         Asked at every turn; once true, running jobs are asked to checkpoint and exit.
     retry_failed
         Whether jobs that failed by themselves in an earlier command are tried again.
-    grace_s, backoff_s
-        How long a job may take to stop; the first wait after a fault of the machine's.
+    grace_s, backoff_s, patience_s
+        How long a job may take to stop; the first wait after a fault of the machine's; how long an
+        engine may be silent or refuse what an attempt needs.
     """
 
     plan: Plan
@@ -79,6 +80,7 @@ class Runner:
     retry_failed: bool = False
     grace_s: float = GRACE_S
     backoff_s: float = BACKOFF_S
+    patience_s: float = ENGINE_PATIENCE_S
     _records: dict[str, JobRecord] = field(default_factory=dict)
     _active: dict[str, ActiveAttempt] = field(default_factory=dict)
     _n_earlier: dict[str, int] = field(default_factory=dict)
@@ -88,7 +90,7 @@ class Runner:
         self._records = {job.key: job_record(self.study, job) for job in self.plan.jobs}
         done = (key for key, record in self._records.items() if record.state is JobState.SUCCEEDED)
         self._queue = JobQueue(self.plan, done)
-        self._obstacles = Obstacles(self.disk, self.listener.notice)
+        self._obstacles = Obstacles(self.disk, self.listener.notice, patience_s=self.patience_s)
         self._intake = Intake(self.study, self.complete, self.disk, backoff_s=self.backoff_s)
         self.disk.when_there_is_room(
             lambda: self.listener.begun(self.plan, dict(self._records)),
@@ -105,6 +107,7 @@ class Runner:
                 interrupted = True
             if not interrupted and self._obstacles.none:
                 self._start_what_fits()
+            self._obstacles.give_up_when_stuck(self._active.values())
             for active in list(self._active.values()):
                 self._attend(active, stopping=interrupted)
             self.listener.tick()
@@ -210,28 +213,36 @@ class Runner:
         active.note(self.disk)
         if active.status is not None and self.disk.is_full:
             return
-        if not self._obstacles.engine_may_be_asked:
+        if not (self._obstacles.engine_may_be_asked and active.trouble.may_try):
             return
         try:
-            if active.status is None:
-                status = self._status(active)
-                self._obstacles.engine_answers()
-                if status is None:
-                    return
-                if status.state is ProgramState.RUNNING:
-                    self._limit(active, stopping=stopping)
-                    return
-                active.status = status
-                # the disk may have filled up, and ended the program, since the last look
-                self.disk.look(at_once=True)
-                active.note(self.disk)
-            self._end(active, active.status)
+            self._look_after(active, stopping=stopping)
         except OSError as error:
             if not is_full(error):
                 raise
             self._obstacles.disk_full()
-        except InfrastructureError as error:
+        except EngineSilent as error:
             self._obstacles.engine_silent(error)
+        except InfrastructureError as error:
+            self._obstacles.refused(active, error)
+        else:
+            active.trouble.is_over()
+            self._obstacles.engine_answers()
+
+    def _look_after(self, active: ActiveAttempt, *, stopping: bool) -> None:
+        """Ask what an attempt does; stop it when it has to, take in its end when it has one."""
+        if active.status is None:
+            status = self._status(active)
+            if status is None:
+                return
+            if status.state is ProgramState.RUNNING:
+                self._limit(active, stopping=stopping)
+                return
+            active.status = status
+            # the disk may have filled up, and ended the program, since the last look
+            self.disk.look(at_once=True)
+            active.note(self.disk)
+        self._end(active, active.status)
 
     def _status(self, active: ActiveAttempt) -> ProgramStatus | None:
         """What an attempt's program does; None when there is none."""
@@ -284,7 +295,7 @@ class Runner:
             discard(folder, active.folder, keep_checkpoints=True)
         write_job_record(self.study, active.record)
         self._records[job.key] = active.record
-        self.executor_for(job).release(active.attempt, active.folder)
+        self._release(active)
         self.listener.ended(job, active.record, "\n".join(active.log.splitlines()[-20:]))
         discard(folder, active.folder, keep_checkpoints=ending.state is not JobState.SUCCEEDED)
         self._let_go(active)
@@ -293,6 +304,15 @@ class Runner:
             self._queue.finish(job)
         elif ending.state is JobState.QUEUED:
             self._queue.put(job, delay_s=ending.delay_s)
+
+    def _release(self, active: ActiveAttempt) -> None:
+        """Forget what ran, now that its end is recorded; what the engine does not remove stays for later."""
+        try:
+            self.executor_for(active.job).release(active.attempt, active.folder)
+        except EngineSilent:
+            raise
+        except InfrastructureError as error:
+            self.listener.notice(f"{active.job.name}: {error}; it stays until the next `reseed run`")
 
     def _let_go(self, active: ActiveAttempt) -> None:
         self.slots.give_back(active.slot)
