@@ -189,6 +189,28 @@ class TestStudies:
             assert "1 containers" in done.stdout
             assert _places(engine, tmp_path) == left
 
+    def test_a_container_that_no_plan_asks_for_is_stopped_and_removed(
+        self, project: SmallProject, tmp_path: Path, engine
+    ):
+        """The orchestrator was killed and a setting edited: the training of the old one ends."""
+        slow, quick = (
+            {"one": {"algorithm": "logistic", "settings": {"step_s": step_s}}} for step_s in (60.0, 0.0)
+        )
+        out = tmp_path / "out"
+        _kill_once_trained_a_little(project.study(methods=slow, runs=1, members=1), out, n_trainings=1)
+        assert len(_places(engine, tmp_path)) == 1
+        diary = Diary()
+
+        study = project.study(methods=quick, runs=1, members=1)
+        assert docker_study_run(study, out).run(diary, n_jobs=2).is_complete
+
+        assert _places(engine, tmp_path) == set()
+        assert diary.notices == [
+            "train/one/run-0/member-0: still runs and the plan does not ask for it any more; it is stopped"
+        ]
+        states = [json.loads(path.read_text())["state"] for path in (out / "jobs").glob("*/state.json")]
+        assert sorted(states) == ["queued", *["succeeded"] * 5]
+
     def test_the_sandbox(self, project: SmallProject, tmp_path: Path, engine):
         """No network, no capabilities, a read-only root, not root, limits on memory and processes."""
         methods = {"slow": {"algorithm": "logistic", "settings": {"step_s": 0.2, "n_steps": 10}}}

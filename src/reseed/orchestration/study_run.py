@@ -48,6 +48,7 @@ from reseed.orchestration.slurm.cluster import SlurmCluster
 from reseed.orchestration.slurm.submission import Submission
 from reseed.orchestration.slurm.watch import SlurmRunner
 from reseed.orchestration.state import exclusive
+from reseed.orchestration.strays import end_strays
 from reseed.orchestration.study_file import StudyContext
 from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.workspace import sweep
@@ -197,6 +198,8 @@ class StudyRun:
             return self.own_executor if job.role == COMPARISON else executor
 
         _release_leftovers(executor, self.folder, view)
+        executors = {each.name: each for each in (self.own_executor, executor)}
+        end_strays(self.folder, whole, executors, view.notice)
         gpus = view.around.hardware.gpus
         gpu = gpus[0].partition(",")[0] if gpus else None
         recorder = FootprintRecorder(self.folder, executor_for, self.site, gpu, view)

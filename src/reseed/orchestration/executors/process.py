@@ -44,6 +44,7 @@ from reseed.orchestration.workspace import Launch, job_environment
 _NOT_CODE = ("__pycache__", "README.md", ".DS_Store")
 _LIBRARIES = ("numpy", "scipy", "pandas", "SimpleITK", "torch", "pydantic", "nnunetv2")
 _START_TIME = 19  # field 22 of proc(5), counted after the name of the program
+_EXIT_CODE_ARGUMENT = 3  # of the shell that starts a program
 _TAIL_BYTES = 1 << 16
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 
@@ -254,14 +255,25 @@ def _process(attempt: Attempt, folder: AttemptFolder) -> psutil.Process | None:
         try:
             pid = int(attempt.handle["pid"])
             process = psutil.Process(pid)
-            same = _born(pid) == float(attempt.handle["born"])
+            same = _born(pid) == float(attempt.handle["born"]) and not _is_elsewhere(process, folder)
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except (psutil.Error, OSError):
             return None
     for process in psutil.process_iter(["cmdline"]):
-        if str(folder.exit_code) in (process.info["cmdline"] or ())[:4]:
+        if str(folder.exit_code) in (process.info["cmdline"] or ())[: _EXIT_CODE_ARGUMENT + 1]:
             return process
     return None
+
+
+def _is_elsewhere(process: psutil.Process, folder: AttemptFolder) -> bool:
+    """
+    Whether a process works for the attempt of another study, of which this one is a copy.
+
+    A study that was moved is not one: then nothing is where it was.
+    """
+    with contextlib.suppress(psutil.Error, OSError, IndexError):
+        return not Path(process.cmdline()[_EXIT_CODE_ARGUMENT]).parent.samefile(folder.path)
+    return False
 
 
 def _born(pid: int) -> float:
