@@ -11,6 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,11 +68,18 @@ class PrivateEngine:
 
     def die_while_removing(self, *containers: str) -> None:
         """Kill it after it has begun to remove containers (by their whole ids), and start it again."""
+        self._die(containers, {"RemovalInProgress": True})
+
+    def die_while_starting(self, *containers: str) -> None:
+        """Kill it after containers have begun and before it has noted that, and start it again."""
+        self._die(containers, {"Running": False, "Pid": 0, "StartedAt": "0001-01-01T00:00:00Z"})
+
+    def _die(self, containers: tuple[str, ...], noted: dict[str, Any]) -> None:
         self.end(signal.SIGKILL)
         for container in containers:
             path = self.folder / "data/containers" / container / "config.v2.json"
             config = json.loads(path.read_text())
-            config["State"]["RemovalInProgress"] = True
+            config["State"].update(noted)
             path.write_text(json.dumps(config))
         self.start()
 

@@ -40,6 +40,8 @@ from reseed.orchestration.executors.executor import Handle, ProgramState, Progra
 from reseed.orchestration.executors.exit_code import (
     SHELL_OF_A_CONTAINER,
     ended_unnoted,
+    has_begun,
+    lay_down_sign,
     make_room_for_exit_code,
     noted_end,
 )
@@ -141,8 +143,7 @@ class DockerExecutor:
         if container is None and "container" not in attempt.handle:
             return ProgramStatus(ProgramState.ABSENT)
         if container is not None and has_never_run(container.attrs["State"]):
-            self.release(attempt, folder)
-            return ProgramStatus(ProgramState.ABSENT)
+            return self._unless_it_has_run(container, attempt, folder)
         return self.poll(attempt, folder)
 
     def cancel(self, attempt: Attempt, folder: AttemptFolder, *, force: bool = False) -> None:
@@ -219,6 +220,21 @@ class DockerExecutor:
             remove(container)
         return report_of(role, code, said, errors)
 
+    def _unless_it_has_run(self, container: Any, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        """
+        A container that was made and, for all the engine knows, not started: it is removed, and absent.
+
+        An engine that was killed while it started one has forgotten that. What runs there would outlive
+        the removal of the container; when the container is started again, the engine ends it first.
+        """
+        noted = noted_end(folder.exit_code_of_container, attempt)
+        if noted is not None:
+            return noted
+        if container.status == "created" and has_begun(folder.exit_code_of_container):
+            asked(container.start, f"what runs in {container.name} cannot be ended")
+        self.release(attempt, folder)
+        return ProgramStatus(ProgramState.ABSENT)
+
     def _container(self, folder: AttemptFolder) -> Any | None:
         """The container of an attempt: by its name, or by its labels when the study folder was moved."""
         try:
@@ -272,6 +288,7 @@ class DockerExecutor:
     def _start_of(self, config: Mapping[str, Any], launch: Launch) -> dict[str, list[str]]:
         """What a container starts: a shell of the image's, which notes how the program behind it ended."""
         make_room_for_exit_code(launch.folder.exit_code_of_container)
+        lay_down_sign(launch.folder.exit_code_of_container)
         return {
             "entrypoint": ["/bin/sh", "-c", SHELL_OF_A_CONTAINER, f"{SCRATCH_TARGET}/exit_code"],
             "command": [*(config.get("Entrypoint") or ()), launch.job.command],

@@ -35,17 +35,33 @@ SHELL_OF_A_GROUP = f'trap stopped=stopped TERM INT; "$@"; code=$?; {_NOTE}'
 """Starts "$@" where a signal goes to the whole group; the trap lets the shell outlive it."""
 
 SHELL_OF_A_CONTAINER = (
+    'mv "$0.new" "$0.begun" 2>/dev/null; '
     'stopped=; "$@" & program=$!; trap \'stopped=stopped; kill -TERM "$program" 2>/dev/null\' TERM INT; '
     'wait "$program"; code=$?; '
     'while [ -n "$stopped" ] && kill -0 "$program" 2>/dev/null; do wait "$program"; code=$?; done; '
     f"{_NOTE}"
 )
-"""Starts "$@" where a signal goes to the first process alone, which passes it on."""
+"""
+Starts "$@" where a signal goes to the first process alone, which passes it on.
+
+Its first act is to say that it has begun, by a new name for a file: that takes no room.
+"""
 
 
 def make_room_for_exit_code(path: Path) -> None:
     """Lay down the file that the exit code will be written into."""
     path.with_name(f"{path.name}.tmp").write_bytes(_ROOM)
+
+
+def lay_down_sign(path: Path) -> None:
+    """Lay down the file by whose other name a program's shell says that it has begun."""
+    path.with_name(f"{path.name}.begun").unlink(missing_ok=True)
+    path.with_name(f"{path.name}.new").touch()
+
+
+def has_begun(path: Path) -> bool:
+    """Whether the shell of a container has said so, whatever the engine knows of it."""
+    return os.path.lexists(path.with_name(f"{path.name}.begun"))
 
 
 def ended_unnoted(path: Path) -> bool:

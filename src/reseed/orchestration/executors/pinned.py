@@ -130,6 +130,10 @@ class PinnedDockerExecutor(DockerExecutor):
     def _called(self, role: str) -> str:
         return role
 
+    def _unless_it_has_run(self, container: Any, attempt: Attempt, folder: AttemptFolder) -> ProgramStatus:
+        self.release(attempt, folder)  # no shell of ours is there to say that it has begun
+        return ProgramStatus(ProgramState.ABSENT)
+
     def _moved_container(self, folder: AttemptFolder) -> Any | None:
         return None  # a data folder is not moved while it is at work
 
