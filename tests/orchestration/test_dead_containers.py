@@ -126,8 +126,10 @@ def test_what_it_does_not_know_to_run_is_not_started_beside_itself(
     assert psutil.pid_exists(pid)
 
     executor = DockerExecutor.connected()
+    assert _processes(slow[0]) != []
     assert executor.reconcile(*slow).state is ProgramState.ABSENT
     assert not psutil.pid_exists(pid)
+    assert _processes(slow[0]) == []
     _wait_for(quick[1].exit_code_of_container)
     diary = Diary()
     assert runs[1].run(diary, n_jobs=1).is_complete
@@ -141,6 +143,19 @@ def _training(run: StudyRun) -> tuple[Attempt, AttemptFolder]:
     job = next(path.parent.parent for path in run.folder.jobs.glob("*/checkpoints/state.json"))
     attempt = read_json(job / "state.json", JobRecord).attempts[-1]
     return attempt, run.folder.job(job.name).attempt(attempt.number)
+
+
+def _processes(attempt: Attempt) -> list[int]:
+    """Every process of an attempt's container, whatever its engine says."""
+    container = str(attempt.handle["container"])
+    found = []
+    for pid in psutil.pids():
+        try:
+            if container in Path(f"/proc/{pid}/cgroup").read_text():
+                found.append(pid)
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
 
 
 def _wait_for(path: Path) -> None:
