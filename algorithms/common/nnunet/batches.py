@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
 from typing import Any
 
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
@@ -78,7 +82,8 @@ class SeededBatches:
         self._n_workers = n_workers
 
     def set_thread_id(self, worker: int) -> None:
-        """Called in the worker by batchgenerators."""
+        """Called in the worker by batchgenerators, before the first batch."""
+        _end_when_told()
         self._number = self._first + worker
 
     def __iter__(self) -> SeededBatches:
@@ -105,3 +110,28 @@ def augmenter(batches: SeededBatches, *, n_workers: int, pin_memory: bool) -> An
     return MultiThreadedAugmenter(
         batches, None, n_workers, num_cached_per_queue=2, seeds=None, pin_memory=pin_memory, wait_time=0.002
     )
+
+
+def stop_augmenter(augmenter: Any) -> None:
+    """End the workers, if there are any; batchgenerators has no public way to."""
+    if isinstance(augmenter, MultiThreadedAugmenter):
+        augmenter._finish()
+
+
+def _end_when_told() -> None:
+    """
+    Let SIGTERM end this worker, and the end of the training that it works for.
+
+    The training's own handler of SIGTERM, which only takes a note, was inherited. A worker whose training
+    was killed waits for room in its queue for ever, so it is not asked again for a batch.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    training = multiprocessing.parent_process()
+    if training is None:
+        return
+
+    def follow() -> None:
+        training.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

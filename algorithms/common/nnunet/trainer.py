@@ -14,7 +14,14 @@ from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from algorithms.common.interruption import Interrupted
-from algorithms.common.nnunet.batches import TRAINING, VALIDATION, SeededBatches, augmenter
+from algorithms.common.nnunet.batches import (
+    TRAINING,
+    VALIDATION,
+    Batch,
+    SeededBatches,
+    augmenter,
+    stop_augmenter,
+)
 from algorithms.common.nnunet.best import BestEpoch, PatchDetections
 from algorithms.common.nnunet.losses import VoxelCrossEntropy
 from algorithms.common.nnunet.randomness import seed_of_place
@@ -177,12 +184,12 @@ class ReseedTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     def run_training(self) -> None:
         """
-        Train to the last epoch from wherever the training is.
+        Train to the last epoch from wherever the training is; whoever calls it calls `stop_workers` then.
 
         Raises
         ------
         Interrupted
-            When a stop was requested: between two iterations.
+            When a stop was requested: between two iterations, or where a stop ended the workers, too.
         UserError
             When the loss is no longer finite.
         """
@@ -193,11 +200,8 @@ class ReseedTrainer(nnUNetTrainer):  # type: ignore[misc]
             self.on_train_epoch_start()
             while self.iteration < self.num_iterations_per_epoch:
                 if self.stop_requested():
-                    raise Interrupted(
-                        f"checkpoint in epoch {self.current_epoch} of {self.num_epochs}, "
-                        f"iteration {self.iteration}"
-                    )
-                self.losses.append(float(self.train_step(next(self.dataloader_train))["loss"]))
+                    raise self._interrupted()
+                self.losses.append(float(self.train_step(self._next_of(self.dataloader_train))["loss"]))
                 self.iteration += 1
             self.on_train_epoch_end([{"loss": np.float32(loss)} for loss in self.losses])
             self._validate()
@@ -208,7 +212,29 @@ class ReseedTrainer(nnUNetTrainer):  # type: ignore[misc]
         with torch.no_grad():
             self.on_validation_epoch_start()
             steps = range(self.num_val_iterations_per_epoch)
-            self.on_validation_epoch_end([self.validation_step(next(self.dataloader_val)) for _ in steps])
+            self.on_validation_epoch_end(
+                [self.validation_step(self._next_of(self.dataloader_val)) for _ in steps]
+            )
+
+    def _next_of(self, loader: Any) -> Batch:
+        try:
+            batch: Batch = next(loader)
+        except RuntimeError:
+            # a SIGTERM to all processes of a job has ended the workers before this one stopped
+            if self.stop_requested():
+                raise self._interrupted() from None
+            raise
+        return batch
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(
+            f"checkpoint in epoch {self.current_epoch} of {self.num_epochs}, iteration {self.iteration}"
+        )
+
+    def stop_workers(self) -> None:
+        """End the processes that make batches, however the training ended; more than once does no harm."""
+        for loader in (self.dataloader_train, self.dataloader_val):
+            stop_augmenter(loader)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """One step; what is random in it is dropout."""

@@ -163,6 +163,9 @@ def trained_network(
         except Interrupted:
             saving.save()
             raise
+        finally:
+            # after the checkpoint: who asks for a stop may not wait for long
+            trainer.stop_workers()
     # a training that has ended, and whose next step is killed, need not be done again
     saving.save()
     return TrainedNetwork(

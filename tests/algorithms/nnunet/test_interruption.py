@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import time
 
+import numpy as np
 import pytest
 
-from tests.algorithms.jobs import Job, wait_for
+from algorithms.common.arrays import ArrayFile, array_file_bytes, read_array_file
+from tests.algorithms.jobs import Job, processes_of, wait_for
 from tests.algorithms.nnunet.pipelines import smoke_settings
+from tests.algorithms.nnunet.test_seeds import weights
 
 ALGORITHM = "hippocampus_segmentation"
 LONG = {"epochs": "12", "iterations": "12"}
 DEADLINE_S = 200
+END_S = 60
+"""In which a training with workers ends, whatever the machine does beside it."""
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +101,79 @@ def test_another_seeds_checkpoint(train_job, undisturbed):
 
     assert code == 1
     assert "was left by a training with other settings" in stderr.splitlines()[-1]
+
+
+class TestWorkers:
+    """Trainings whose batches are made by other processes, which end with them."""
+
+    @pytest.fixture
+    def started(self, train_job):
+        """A training in its first epochs, with its process; nothing of it is left running."""
+        job = train_job(ALGORITHM, workers="1", **LONG)
+        process = job.start()
+        wait_for(lambda: '"event": "epoch"' in job.log.read_text(), process, deadline_s=DEADLINE_S)
+        # itself, and one worker for each kind of batches
+        assert len(processes_of(job)) == 3
+        yield job, process
+        for number in processes_of(job):
+            os.kill(number, signal.SIGKILL)
+        process.communicate()
+
+    def assert_none_left(self, job):
+        deadline = time.monotonic() + END_S
+        while left := processes_of(job):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+
+    @pytest.mark.parametrize("all_processes", [False, True])
+    def test_sigterm(self, started, undisturbed, all_processes):
+        """
+        SIGTERM, to the training or to all its processes as some schedulers send it, ends them all, and
+        a training that is started again ends with the same weights.
+        """
+        job, process = started
+        workers = [number for number in processes_of(job) if number != process.pid]
+        process.send_signal(signal.SIGTERM)
+        for number in workers if all_processes else ():
+            os.kill(number, signal.SIGTERM)
+
+        _, stderr = process.communicate(timeout=END_S)
+
+        assert process.returncode == 143
+        assert stderr.splitlines()[-1].startswith("interrupted: checkpoint in epoch ")
+        assert processes_of(job) == []
+        assert job.run() == (0, "")
+        assert '"resumed"' in job.log.read_text()
+        assert weights(job.files()) == weights(undisturbed.files())
+
+    def test_sigkill(self, started):
+        """
+        Workers whose training was killed end by themselves.
+        """
+        job, process = started
+
+        process.kill()
+        process.wait(timeout=END_S)
+
+        self.assert_none_left(job)
+
+    def test_failure(self, train_job, undisturbed):
+        """
+        A step that fails ends the training and its workers, with the failure file.
+        """
+        arrays = read_array_file(undisturbed.paths.model / "weights-final.npz").arrays
+        job = train_job(ALGORITHM, workers="1", initial_weights="broken.npz")
+        broken = job.root / "opt/ml/input/data/initial_weights/broken.npz"
+        broken.parent.mkdir()
+        content = ArrayFile({name: array * np.nan for name, array in arrays.items()})
+        broken.write_bytes(array_file_bytes(content))
+        process = job.start()
+        try:
+            _, stderr = process.communicate(timeout=DEADLINE_S)
+        finally:
+            for number in processes_of(job):
+                os.kill(number, signal.SIGKILL)
+
+        assert process.returncode == 1
+        assert "the loss must stay finite" in stderr.splitlines()[-1]
+        assert job.paths.failure.read_text() == f"{stderr.splitlines()[-1]}\n"
