@@ -59,11 +59,16 @@ def structure_values(labels: Mapping[str, int], names: Iterable[str]) -> list[in
 
 
 def networks_of(preparation: Settings) -> tuple[NetworkPlan, ...]:
-    """The networks of a member; the first stage always learns by Dice and cross-entropy."""
+    """
+    The networks of a member; the first stage always learns by Dice and cross-entropy, from random weights.
+
+    Their patches have other sizes, and therefore the networks other layers: no file fits both.
+    """
     region = NetworkPlan(REGION, REGION_DATASET)
     if not preparation["two_stage"]:
         return (region,)
-    return NetworkPlan(LOW, LOW_DATASET, {"loss": "dice_ce", "best_by": "dice"}), region
+    low = NetworkPlan(LOW, LOW_DATASET, {"loss": "dice_ce", "best_by": "dice"}, fine_tuned=False)
+    return low, region
 
 
 def preprocess_pancreas(paths: TrainingPaths, settings: Settings, *, n_processes: int) -> None:

@@ -20,6 +20,7 @@ from algorithms.common.initial_weights import initial_weights_file
 from algorithms.common.log import log_event
 from algorithms.common.member import Member, member_of, seeds_of
 from algorithms.common.nnunet.environment import Folders, nnunet_environment
+from algorithms.common.nnunet.initial import check_initial_weights
 from algorithms.common.nnunet.preprocessed import (
     PREPARATION,
     file_digests,
@@ -41,6 +42,8 @@ from reseed.contracts.manifest import AlgorithmManifest, SettingValue
 from reseed.contracts.seeds import Seeds
 
 CHANNEL = "preprocessed"
+Split = tuple[tuple[str, ...], tuple[str, ...]]
+"""Names of the cases to train on, and of those to validate on."""
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -57,11 +60,18 @@ class NetworkPlan:
         nnU-Net's name of the preprocessed dataset.
     changes
         Settings that differ from the member's.
+    fine_tuned
+        Whether it starts from the file that `initial_weights` names, which fits one network.
     """
 
     folder: str
     dataset: str
     changes: Mapping[str, SettingValue] = field(default_factory=dict)
+    fine_tuned: bool = True
+
+    def task(self, channel: Path, cases: Split, initial: Path | None) -> NetworkTask:
+        """What it is to be trained on, and from."""
+        return NetworkTask(self.dataset, channel, *cases, initial=initial if self.fine_tuned else None)
 
 
 def train_member(
@@ -99,7 +109,7 @@ def train_member(
         # float32 makes autocast step aside, with a warning in nnU-Net's log
         torch.set_autocast_dtype("cuda", _DTYPES[settings.precision])
     channel = paths.channel(CHANNEL)
-    training, validation = split_cases(read_cases(channel), member, seed=seeds.split)
+    cases = training, validation = split_cases(read_cases(channel), member, seed=seeds.split)
     initial = initial_weights_file(paths, settings.initial_weights)
     document = _deciding(manifest, given, seeds, member, computation, channel)
     document |= {"n_training_cases": len(training), "validation_cases": list(validation)}
@@ -109,11 +119,16 @@ def train_member(
     trained: dict[str, TrainedNetwork] = {}
     log = paths.output_data / "nnunet.log"
     with nnunet_environment(folders, log=log, trains=True, compiled=settings.compiled):
-        for network in networks_of(read_preparation(channel)):
-            own = TrainSettings.of({**given, **network.changes})
+        networks = [
+            (network, network.task(channel, cases, initial), TrainSettings.of({**given, **network.changes}))
+            for network in networks_of(read_preparation(channel))
+        ]
+        for _, task, own in networks:
+            check_initial_weights(task, own)
+        for network, task, own in networks:
             identity = document_digest({**document, "network": network.folder, **asdict(own)})
             trained[network.folder] = trained_network(
-                NetworkTask(network.dataset, channel, training, validation, initial),
+                task,
                 own,
                 seeds,
                 member=member,

@@ -67,8 +67,30 @@ def start_from(network: torch.nn.Module, path: Path) -> InitialWeights:
     """
     Replace random weights by those of a file that `train` has written (weights-*.npz).
 
-    Layers that turn features into classes are taken when they have the same shape, and stay random
-    when they have not; everything else must fit.
+    As `fitting_arrays`; layers without an array there stay random.
+
+    Raises
+    ------
+    UserError
+        As `fitting_arrays`.
+    """
+    fitting = fitting_arrays(network, path)
+    plain = plain_network(network)
+    left = []
+    for name, value in [*plain.named_parameters(), *plain.named_buffers()]:
+        if name in fitting:
+            value.copy_(torch.from_numpy(np.ascontiguousarray(fitting[name])))
+        else:
+            left.append(name)
+    return InitialWeights(path.name, file_digest(path), len(fitting), left_random=tuple(left))
+
+
+def fitting_arrays(network: torch.nn.Module, path: Path) -> Arrays:
+    """
+    Of a file that `train` has written (weights-*.npz) what a network can start from, by name.
+
+    Layers that turn features into classes are left out where they have another shape; everything else
+    must fit.
 
     Raises
     ------
@@ -77,18 +99,15 @@ def start_from(network: torch.nn.Module, path: Path) -> InitialWeights:
     """
     given = read_array_file(path).arrays
     plain = plain_network(network)
-    taken, left = 0, []
+    fitting: Arrays = {}
     for name, value in [*plain.named_parameters(), *plain.named_buffers()]:
         array = given.get(name)
         if array is not None and array.shape == tuple(value.shape):
-            value.copy_(torch.from_numpy(np.ascontiguousarray(array)))
-            taken += 1
-        elif _HEADS in name:
-            left.append(name)
-        else:
+            fitting[name] = array
+        elif _HEADS not in name:
             found = "not there" if array is None else f"of shape {array.shape}"
             raise UserError(
                 f"initial_weights: {path.name} does not fit: {name} must have shape {tuple(value.shape)}, "
                 f"and is {found}"
             )
-    return InitialWeights(path.name, file_digest(path), taken, left_random=tuple(left))
+    return fitting

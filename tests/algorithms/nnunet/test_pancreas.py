@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -92,6 +93,59 @@ def test_one_training_for_both():
     assert ours.profiles["smoke"] == theirs.profiles["smoke"]
     assert ours.hyperparameters["weights"].default == "best"
     assert theirs.hyperparameters["weights"].default == "final"
+
+
+@pytest.fixture(scope="module")
+def preprocessed_apart(dataset, tmp_path_factory):
+    """Patches of two sizes, as at the defaults, so that the two networks have other layers."""
+    settings = smoke_settings("pdac_detection", lowres_patch="32x32x32")
+    job = Job(tmp_path_factory.mktemp("apart"), "pdac_detection", "preprocess", settings)
+    job.link("opt/ml/input/data/training", dataset("pdac_detection") / "training")
+    assert job.run() == (0, "")
+    return job.paths.output_data
+
+
+@pytest.fixture(scope="module")
+def job_from(preprocessed_apart, tmp_path_factory):
+    """A maker of trainings that start from a file, or from random weights."""
+
+    def make(initial: str = "") -> Job:
+        settings = smoke_settings("pdac_detection", epochs="1", iterations="1", initial_weights=initial)
+        job = Job(tmp_path_factory.mktemp("train"), "pdac_detection", "train", settings)
+        return job.link("opt/ml/input/data/preprocessed", preprocessed_apart)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def base(job_from):
+    """The model folder of a training from random weights."""
+    job = job_from()
+    trained_files(job)
+    return job.paths.model
+
+
+class TestFineTuning:
+    def test_region_alone(self, base, job_from):
+        """
+        The network of the region starts from the file, the other one from random weights; run.json says so.
+        """
+        files = trained_files(job_from(str(base / "region/weights-final.npz")))
+
+        networks = json.loads(files["run.json"])["networks"]
+        assert networks["lowres"]["initial_weights"] is None
+        assert networks["region"]["initial_weights"]["left_random"] == []
+
+    def test_refused_before_the_first_epoch(self, base, job_from):
+        """
+        A file that does not fit the second network is refused before the first one is trained.
+        """
+        job = job_from(str(base / "lowres/weights-final.npz"))
+
+        with pytest.raises(UserError, match=r"initial_weights: weights-final.npz does not fit: "):
+            trained_files(job)
+
+        assert not job.paths.checkpoints.exists()
 
 
 @pytest.fixture(scope="module")
