@@ -21,6 +21,7 @@ from algorithms.common.images import (
     spacing_zyx_mm,
     write_image,
 )
+from algorithms.common.nnunet.best import LESION_NAMES, lesion_values
 from algorithms.common.nnunet.channel import (
     TrainingCase,
     TrainingChannel,
@@ -42,9 +43,7 @@ from reseed.contracts.sockets import Socket
 
 LOW, REGION = "lowres", "region"
 LOW_DATASET, REGION_DATASET = "Dataset001_LowRes", "Dataset002_Region"
-TUMOURS = ("tumour", "lesion", "cancer")
-"""Names of the label of a tumour in the training channel, whichever it has."""
-GLAND = ("pancreas", "duct", *TUMOURS)
+GLAND = ("pancreas", "duct", *LESION_NAMES)
 """Names of the labels that together are the pancreas, as far as the training channel has them."""
 
 _RECORDED = ("two_stage", "lowres_spacing", "margin_mm")
@@ -56,6 +55,23 @@ Box = tuple[slice, slice, slice]
 def structure_values(labels: Mapping[str, int], names: Iterable[str]) -> list[int]:
     """The values of those names that a dataset has, ascending."""
     return sorted(labels[name] for name in names if name in labels)
+
+
+def check_tumour(labels: Mapping[str, int], lesion: int) -> None:
+    """
+    Make sure that a tumour is what a task takes for a lesion; a dataset without any is for segmentation.
+
+    Raises
+    ------
+    UserError
+        When a label with the name of a tumour has another value.
+    """
+    if lesion_values(labels) not in ([], [lesion]):
+        found = ", ".join(f"{name} {value}" for name, value in labels.items())
+        raise UserError(
+            f"a label named {' or '.join(LESION_NAMES)} must have the value {lesion}, which the task of "
+            f"pdac_detection takes for a lesion, got {found}"
+        )
 
 
 def networks_of(preparation: Settings) -> tuple[NetworkPlan, ...]:
@@ -71,25 +87,37 @@ def networks_of(preparation: Settings) -> tuple[NetworkPlan, ...]:
     return low, region
 
 
-def preprocess_pancreas(paths: TrainingPaths, settings: Settings, *, n_processes: int) -> None:
+def preprocess_pancreas(
+    paths: TrainingPaths, settings: Settings, *, n_processes: int, lesion: int | None = None
+) -> None:
     """
     From the channel `training` to the preprocessed data of both stages; no seed has a part in it.
+
+    Parameters
+    ----------
+    paths, settings, n_processes
+        Of the job.
+    lesion
+        The one value that a tumour may have, where tumours are to be found.
 
     Raises
     ------
     UserError
-        When the channel breaks its form or has no label of the pancreas, or a setting does not fit.
+        When the channel breaks its form or has no label of the pancreas, its tumour has another value, or
+        a setting does not fit.
     """
     channel = read_training_channel(paths.channel("training"))
     gland = structure_values(channel.labels, GLAND)
     if not gland:
         wanted, found = " or ".join(GLAND), ", ".join(channel.labels)
         raise UserError(f"the training channel must have a label named {wanted}, got {found}")
+    if lesion is not None:
+        check_tumour(channel.labels, lesion)
+    tumours = lesion_values(channel.labels)
     scratch = scratch_folder(paths)
     folders = Folders(scratch / "raw", paths.output_data, scratch / "results")
     writer = _StageWriter(scratch / "prepared", settings, gland)
     low, region, rows = {}, {}, []
-    tumours = structure_values(channel.labels, TUMOURS)
     for each in channel.cases:
         label_map = checked_label_map(each, channel.labels)
         image = read_volume(each.files.images[0], case=each.case)
@@ -254,10 +282,10 @@ class PancreasModel:
         UserError
             When it was trained without.
         """
-        values = structure_values(self.region.labels, TUMOURS)
+        values = lesion_values(self.region.labels)
         if not values:
             raise UserError(
-                f"detection needs a model that was trained with a label named {' or '.join(TUMOURS)}, "
+                f"detection needs a model that was trained with a label named {' or '.join(LESION_NAMES)}, "
                 f"got {', '.join(self.region.labels)}"
             )
         return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from algorithms.common.nnunet.entry_points import Settings, run_preprocess
-from algorithms.pdac_detection.description import manifest
+from algorithms.pdac_detection.description import LESION, manifest
 from reseed.contracts.containers import TrainingPaths
 
 
@@ -12,7 +12,8 @@ def preprocess(paths: TrainingPaths, settings: Settings, *, n_processes: int) ->
     # nnU-Net's worker processes import this module again, and have no use for all of nnU-Net
     from algorithms.common.pancreas import preprocess_pancreas  # noqa: PLC0415
 
-    preprocess_pancreas(paths, settings, n_processes=n_processes)
+    # trainings of pancreas_segmentation start here, too
+    preprocess_pancreas(paths, settings, n_processes=n_processes, lesion=LESION)
 
 
 if __name__ == "__main__":

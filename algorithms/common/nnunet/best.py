@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,13 @@ from algorithms.common.validation import area_under_roc, average_precision
 
 SMOOTHING = 0.9
 """Of an epoch's score with those before it, as nnU-Net does."""
+LESION_NAMES = ("tumour", "tumor", "lesion", "cancer")
+"""Names of the label of a lesion in a training channel, whichever it has."""
+
+
+def lesion_values(labels: Mapping[str, int]) -> list[int]:
+    """Values of the labels that are named as a lesion, ascending."""
+    return sorted(labels[name] for name in LESION_NAMES if name in labels)
 
 
 class BestEpoch:
@@ -57,12 +64,17 @@ class PatchDetections:
     """
     Validation patches of an epoch as detections: is there a lesion, and how sure is the network?
 
-    The lesion is the first foreground label; a patch's score is its highest probability. Whole scans
-    would be the better judges and cost more than the training.
+    A patch's score is its highest probability of a lesion. Whole scans would be the better judges and
+    cost more than the training.
+
+    Parameters
+    ----------
+    lesion
+        Values of the labels that together are a lesion.
     """
 
-    def __init__(self, foreground_labels: Sequence[int]) -> None:
-        self._lesion = int(foreground_labels[0])
+    def __init__(self, lesion: Sequence[int]) -> None:
+        self.lesion = list(lesion)
         self._output: torch.Tensor | None = None
         self._labels: list[int] = []
         self._scores: list[float] = []
@@ -78,8 +90,9 @@ class PatchDetections:
         if self._output is None:
             raise RuntimeError("no output was kept: the hook is not registered")
         labels = (target[0] if isinstance(target, list) else target)[:, 0]
-        probability = torch.softmax(self._output.float(), dim=1)[:, self._lesion]
-        self._labels += (labels == self._lesion).flatten(1).any(dim=1).int().tolist()
+        probability = torch.softmax(self._output.float(), dim=1)[:, self.lesion].sum(dim=1)
+        is_lesion = torch.isin(labels, torch.tensor(self.lesion, dtype=labels.dtype, device=labels.device))
+        self._labels += is_lesion.flatten(1).any(dim=1).int().tolist()
         self._scores += probability.flatten(1).amax(dim=1).cpu().tolist()
         self._output = None
 

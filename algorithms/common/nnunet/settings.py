@@ -92,7 +92,7 @@ class TrainSettings:
         dice_ce, ce or focal_ce (half focal, half plain).
     best_by
         What the best epoch is chosen by: dice (of validation patches, smoothed) or detection (mean of
-        AUROC and average precision over validation patches, smoothed).
+        AUROC and average precision of the lesion over validation patches, smoothed).
     mirroring
         Whether patches are mirrored in training and in inference.
     dropout

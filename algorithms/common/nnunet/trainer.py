@@ -22,7 +22,7 @@ from algorithms.common.nnunet.batches import (
     augmenter,
     stop_augmenter,
 )
-from algorithms.common.nnunet.best import BestEpoch, PatchDetections
+from algorithms.common.nnunet.best import BestEpoch, PatchDetections, lesion_values
 from algorithms.common.nnunet.losses import VoxelCrossEntropy
 from algorithms.common.nnunet.randomness import seed_of_place
 from algorithms.common.nnunet.settings import TrainSettings
@@ -99,7 +99,9 @@ class ReseedTrainer(nnUNetTrainer):  # type: ignore[misc]
         self.weight_decay = settings.weight_decay
         self.oversample_foreground_percent = settings.oversample_foreground
         if settings.best_by == "detection":
-            self.detections: PatchDetections | None = PatchDetections(self.label_manager.foreground_labels)
+            # by its name; where none has such a name, the first label is what is looked for
+            lesion = lesion_values(self.dataset_json["labels"]) or self.label_manager.foreground_labels[:1]
+            self.detections: PatchDetections | None = PatchDetections(lesion)
         else:
             self.detections = None
 

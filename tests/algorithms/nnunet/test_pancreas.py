@@ -10,7 +10,9 @@ import pytest
 import SimpleITK
 
 from algorithms.common.images import array_of
-from algorithms.common.pancreas import RegionSettings, boxed, networks_of, structure_values
+from algorithms.common.pancreas import RegionSettings, boxed, check_tumour, networks_of, structure_values
+from algorithms.pdac_detection.preprocess import preprocess
+from reseed.contracts.containers import TrainingPaths
 from reseed.contracts.errors import UserError
 from reseed.contracts.manifest import SettingValue
 from tests.algorithms.jobs import Job
@@ -68,6 +70,37 @@ def test_structures_by_name():
     labels = {"background": 0, "cancer": 2, "pancreas": 1, "veins": 3}
 
     assert structure_values(labels, ("pancreas", "duct", "tumour", "lesion", "cancer")) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (["pancreas", "cancer"], "background 0, pancreas 1, cancer 2"),
+        (["tumour", "cancer"], "background 0, tumour 1, cancer 2"),
+    ],
+)
+def test_tumour_of_the_task(dataset, tmp_path, labels, found):
+    """
+    Where the tumour is not the value that the task takes for the lesion, a detection would be of
+    something else.
+    """
+    paths = TrainingPaths(tmp_path)
+    folder = shutil.copytree(dataset("pdac_detection") / "training", paths.channel("training"))
+    document = json.loads((folder / "dataset.json").read_text())
+    document["labels"] = {"background": 0, **{name: value for value, name in enumerate(labels, start=1)}}
+    (folder / "dataset.json").write_text(json.dumps(document))
+
+    message = f"a label named tumour or tumor or lesion or cancer must have the value 1, .* got {found}"
+    with pytest.raises(UserError, match=message):
+        preprocess(paths, {}, n_processes=1)
+
+
+@pytest.mark.parametrize("labels", [{"pancreas": 1}, {"cancer": 1, "pancreas": 2}, {"tumor": 1}])
+def test_tumour_of_the_task_or_none(labels):
+    """
+    A dataset without a tumour passes: pancreas_segmentation has its trainings prepared here, too.
+    """
+    check_tumour({"background": 0, **labels}, 1)
 
 
 def test_networks():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from algorithms.common.arrays import ArrayFile, array_file_bytes
-from algorithms.common.nnunet.best import BestEpoch, PatchDetections
+from algorithms.common.nnunet.best import BestEpoch, PatchDetections, lesion_values
 from algorithms.common.nnunet.losses import VoxelCrossEntropy
 from algorithms.common.nnunet.memory import clear_memory_errors
 from algorithms.common.nnunet.network_grid import NetworkGrid
@@ -123,6 +123,29 @@ class TestBestEpoch:
 
         assert judged.score() == pytest.approx((1 / 2 + (1 + 2 / 3) / 2) / 2)
         assert math.isnan(judged.score())
+
+    def test_several_lesion_labels(self):
+        """
+        Two labels that are lesions count as one.
+        """
+        judged = PatchDetections([1, 3])
+        logits = torch.zeros((2, 4, 2, 2))
+        logits[0, 2], logits[1, 3] = 3.0, 3.0
+        target = torch.full((2, 1, 2, 2), 2)
+        target[1, 0, 0, 0] = 3
+        judged.remember(torch.nn.Identity().eval(), None, logits)
+        judged.add(target)
+
+        assert judged.score() == 1
+
+
+def test_lesions_by_name():
+    """
+    Whichever of the names a dataset has, and whatever its values.
+    """
+    assert lesion_values({"background": 0, "pancreas": 1, "cancer": 2}) == [2]
+    assert lesion_values({"background": 0, "tumor": 1, "lesion": 3, "veins": 2}) == [1, 3]
+    assert lesion_values({"background": 0, "anterior": 1}) == []
 
 
 def test_average_precision_against_scikit_learn():

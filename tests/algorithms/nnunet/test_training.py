@@ -10,10 +10,15 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 
 from algorithms.common.arrays import ArrayFile, array_file_bytes, read_array_file
-from algorithms.common.nnunet.environment import EXTERNAL_TRAINERS
+from algorithms.common.nnunet.environment import EXTERNAL_TRAINERS, Folders, nnunet_environment
+from algorithms.common.nnunet.segmentation import DATASET
+from algorithms.common.nnunet.settings import TrainSettings
+from algorithms.common.nnunet.trainer import ReseedTrainer
+from algorithms.common.nnunet.training import NetworkTask
 from reseed.contracts.errors import UserError
+from reseed.contracts.seeds import Seeds
 from tests.algorithms.jobs import Job
-from tests.algorithms.nnunet.pipelines import smoke_settings
+from tests.algorithms.nnunet.pipelines import manifest_of, smoke_settings
 from tests.algorithms.nnunet.test_seeds import trained_files, weights
 
 ALGORITHM = "hippocampus_segmentation"
@@ -58,6 +63,35 @@ def test_settings_reach_the_training(train_job, first, change):
     assert (weights(files) == weights(first.files())) == ("best_by" in change)
     network = json.loads(files["network.json"])
     assert (network["mirror_axes"] is None) == ("mirroring" in change)
+
+
+@pytest.mark.parametrize(
+    ("names", "lesion"), [(("pancreas", "cancer"), [2]), (("cancer", "pancreas"), [1]), (("a", "b"), [1])]
+)
+def test_best_by_detection_of_the_lesion(preprocessed, tmp_path, names, lesion):
+    """
+    What the best epoch detects is the label with the name of a lesion, the first one where none has.
+    """
+    folder = preprocessed(ALGORITHM)
+    task = NetworkTask(DATASET, folder, (), ())
+    dataset_json = task.dataset_json()
+    dataset_json["labels"] = {"background": 0, names[0]: 1, names[1]: 2}
+    given = manifest_of(ALGORITHM).resolved_settings({"best_by": "detection"}, stage="train")
+    plans = {**task.plans(), "continue_training": False}
+    (configuration,) = plans["configurations"]
+    with nnunet_environment(Folders(tmp_path, folder, tmp_path), log=tmp_path / "log"):
+        trainer = ReseedTrainer(plans, configuration, 0, dataset_json)
+    trainer.prepare(
+        TrainSettings.of(given),
+        Seeds(weights=1, order=2, augmentation=3, dropout=4, split=5),
+        split=([], []),
+        n_workers=0,
+        stop_requested=lambda: False,
+        after_epoch=lambda: None,
+    )
+
+    assert trainer.detections is not None
+    assert trainer.detections.lesion == lesion
 
 
 def test_fine_tuning(train_job, first):
