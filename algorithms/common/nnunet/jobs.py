@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from algorithms.common.checkpoint import Checkpoint
 from algorithms.common.determinism import Computation, repeatable_computation
 from algorithms.common.entry_point import Environment
@@ -21,6 +19,7 @@ from algorithms.common.log import log_event
 from algorithms.common.member import Member, member_of, seeds_of
 from algorithms.common.nnunet.environment import Folders, nnunet_environment
 from algorithms.common.nnunet.initial import check_initial_weights
+from algorithms.common.nnunet.precision import mixed_precision
 from algorithms.common.nnunet.preprocessed import (
     PREPARATION,
     file_digests,
@@ -44,7 +43,6 @@ from reseed.contracts.seeds import Seeds
 CHANNEL = "preprocessed"
 Split = tuple[tuple[str, ...], tuple[str, ...]]
 """Names of the cases to train on, and of those to validate on."""
-_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,6 @@ def train_member(
     settings = TrainSettings.of(given)
     member, seeds = member_of(environment), seeds_of(environment)
     computation = repeatable_computation(environment, deterministic=settings.deterministic)
-    if computation.device == "cuda":
-        # float32 makes autocast step aside, with a warning in nnU-Net's log
-        torch.set_autocast_dtype("cuda", _DTYPES[settings.precision])
     channel = paths.channel(CHANNEL)
     cases = training, validation = split_cases(read_cases(channel), member, seed=seeds.split)
     initial = initial_weights_file(paths, settings.initial_weights)
@@ -118,7 +113,10 @@ def train_member(
     folders = Folders(paths.failure.parent, channel, scratch_folder(paths))
     trained: dict[str, TrainedNetwork] = {}
     log = paths.output_data / "nnunet.log"
-    with nnunet_environment(folders, log=log, trains=True, compiled=settings.compiled):
+    with (
+        nnunet_environment(folders, log=log, trains=True, compiled=settings.compiled),
+        mixed_precision(settings.precision),
+    ):
         networks = [
             (network, network.task(channel, cases, initial), TrainSettings.of({**given, **network.changes}))
             for network in networks_of(read_preparation(channel))

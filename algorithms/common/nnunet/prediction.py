@@ -19,6 +19,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from algorithms.common.nnunet.memory import clear_memory_errors
 from algorithms.common.nnunet.network_grid import NetworkGrid
+from algorithms.common.nnunet.precision import mixed_precision
 from algorithms.common.nnunet.stored import StoredNetwork
 from algorithms.common.nnunet.trainer import ReseedTrainer
 from algorithms.common.nnunet.weights import load_arrays
@@ -150,7 +151,8 @@ class Ensemble:
         total: torch.Tensor | None = None
         for index in range(len(self._members)):
             self._load(index)
-            logits = self._predictor.predict_sliding_window_return_logits(data)
+            with mixed_precision(self._members[index].precision):
+                logits = self._predictor.predict_sliding_window_return_logits(data)
             probability = self.label_manager.apply_inference_nonlin(logits.float().cpu())
             del logits
             total = probability if total is None else total.add_(probability)

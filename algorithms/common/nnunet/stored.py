@@ -24,13 +24,27 @@ WEIGHTS = {"best": "weights-best.npz", "final": "weights-final.npz"}
 
 @dataclass(frozen=True)
 class StoredNetwork:
-    """One network of a member; its weights are read when they are asked for."""
+    """
+    One network of a member; its weights are read when they are asked for.
+
+    Attributes
+    ----------
+    folder
+        Where its files are.
+    plans, dataset_json, configuration
+        nnU-Net's.
+    mirror_axes
+        Over which predictions are averaged.
+    precision
+        Of a GPU's mixed precision, as in its training.
+    """
 
     folder: Path
     plans: dict[str, Any]
     dataset_json: dict[str, Any]
     configuration: str
     mirror_axes: tuple[int, ...] | None
+    precision: str
 
     def arrays(self, weights: str) -> Arrays:
         """The weights of the best or the final epoch."""
@@ -44,7 +58,8 @@ def write_network(folder: Path, network: TrainedNetwork) -> None:
     write_json_atomically(folder / _PLANS, network.plans)
     write_json_atomically(folder / _DATASET, network.dataset_json)
     axes = None if network.mirror_axes is None else list(network.mirror_axes)
-    write_json_atomically(folder / _NETWORK, {"configuration": network.configuration, "mirror_axes": axes})
+    own = {"configuration": network.configuration, "mirror_axes": axes, "precision": network.precision}
+    write_json_atomically(folder / _NETWORK, own)
 
 
 def write_member_record(
@@ -109,5 +124,11 @@ def _network(folder: Path) -> StoredNetwork:
     )
     axes = network["mirror_axes"]
     return StoredNetwork(
-        folder, plans, dataset_json, network["configuration"], None if axes is None else tuple(axes)
+        folder,
+        plans,
+        dataset_json,
+        network["configuration"],
+        None if axes is None else tuple(axes),
+        # members that were trained before it was kept were predicted in torch's default
+        network.get("precision", "float16"),
     )

@@ -84,6 +84,7 @@ class TrainedNetwork:
     dataset_json: dict[str, Any]
     configuration: str
     mirror_axes: tuple[int, ...] | None
+    precision: str
     weights: Mapping[str, Arrays]
     best_epoch: int
     curve: list[dict[str, float | int | None]]
@@ -173,6 +174,7 @@ def trained_network(
         dataset_json=task.dataset_json(),
         configuration=configuration,
         mirror_axes=_mirror_axes(trainer),
+        precision=settings.precision,
         weights={"best": trainer.best.weights, "final": network_arrays(trainer.network)},
         best_epoch=trainer.best.epoch,
         curve=curve_rows(trainer),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,15 @@ import sys
 import numpy as np
 import pytest
 import SimpleITK
+import torch
 
 from algorithms.common.nnunet.inference import run_ensemble
+from algorithms.common.nnunet.jobs import train_member
+from algorithms.common.nnunet.segmentation import networks_of
 from reseed.contracts.errors import UserError
 from reseed.contracts.manifest import SettingValue
 from tests.algorithms.jobs import PROJECT, Job
-from tests.algorithms.nnunet.pipelines import smoke_settings
+from tests.algorithms.nnunet.pipelines import manifest_of, smoke_settings
 from tests.algorithms.nnunet.test_seeds import trained_files
 
 ALGORITHM = "hippocampus_segmentation"
@@ -107,6 +111,34 @@ class TestEnsemble:
 
         with pytest.raises(UserError, match=r"member-1.weights-best.npz: must have SHA-256"):
             run_ensemble(tmp_path / "model", SETTINGS, device="cpu")
+
+
+def test_precision_of_the_training(preprocessed, scan, tmp_path):
+    """
+    A member is trained and predicts in the precision of its settings; other work in the process is not.
+    """
+    settings = smoke_settings(ALGORITHM, precision="bfloat16", epochs="1", iterations="1")
+    job = Job(tmp_path / "job", ALGORITHM, "train", settings, members=1)
+    job.link("opt/ml/input/data/preprocessed", preprocessed(ALGORITHM)).write_settings()
+    seen = {}
+
+    def look(what):
+        seen[what] = torch.get_autocast_dtype("cuda")
+
+    train_member(
+        job.root,
+        {**os.environ, **job.environment()},
+        manifest_of(ALGORITHM),
+        networks_of,
+        stop_requested=lambda: bool(look("training")),
+    )
+    shutil.copytree(job.paths.model, tmp_path / "model/member-0")
+    ensemble = run_ensemble(tmp_path / "model", SETTINGS, device="cpu")
+    ensemble._predictor.network.register_forward_hook(lambda *_: look("prediction"))
+    ensemble.probabilities(scan, (1.0, 1.0, 1.0))
+
+    assert seen == {"training": torch.bfloat16, "prediction": torch.bfloat16}
+    assert torch.get_autocast_dtype("cuda") == torch.float16
 
 
 _LIMITED = """
