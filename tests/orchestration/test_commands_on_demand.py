@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,22 @@ def test_the_list_imports_no_command():
 
     assert done.returncode == 0, done.stderr
     assert all(f" {name} " in done.stdout for name in COMMANDS)
+
+
+def _help_texts(command: Any) -> Iterator[str]:
+    """What a command and all below it say of themselves and of what they are given."""
+    yield command.help or ""
+    yield from (getattr(parameter, "help", None) or "" for parameter in command.params)
+    for below in getattr(command, "commands", {}).values():
+        yield from _help_texts(below)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_help_text_has_a_part_that_is_not_shown(name: str):
+    """Help is Markdown, which leaves out what looks like HTML: `runs/<method>` is shown as `runs/`."""
+    texts = [COMMANDS[name].help, *_help_texts(loaded_command(name))]
+
+    assert [text for text in texts if "<" in text] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

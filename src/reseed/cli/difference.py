@@ -9,7 +9,7 @@ import typer
 
 from reseed.orchestration.difference import recorded_run, run_differences
 
-RunArgument = Annotated[Path, typer.Argument(help="STUDY_DIR/runs/<method>/<run>, or its run.json.")]
+RunArgument = Annotated[Path, typer.Argument(help="STUDY_DIR/runs/METHOD/RUN, or its run.json.")]
 
 
 def diff(

@@ -14,11 +14,11 @@ from reseed.orchestration.project import Project
 def package(
     algorithm: Annotated[str, typer.Argument(help="Name of a folder below algorithms/, or a path to one.")],
     run: Annotated[
-        Path, typer.Option(metavar="RUN", help="STUDY_DIR/runs/<method>/<run> of a finished run.")
+        Path, typer.Option(metavar="RUN", help="STUDY_DIR/runs/METHOD/RUN of a finished run.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the two tarballs.")] = Path("package"),
     image: Annotated[
-        str | None, typer.Option(metavar="TAG", help="The image. Default: reseed/<algorithm>.")
+        str | None, typer.Option(metavar="TAG", help="The image. Default: reseed/ALGORITHM.")
     ] = None,
     project: Annotated[
         Path | None, typer.Option(help="Folder with algorithms/ and evaluation/. Default: found.")

@@ -38,7 +38,7 @@ class ExecutorChoice(StrEnum):
 
 StudyArgument = Annotated[Path, typer.Argument(help="A study file, for instance studies/quickstart.yaml.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="STUDY_DIR, where results go. Default: ./<study name>.")
+    Path | None, typer.Option("--out", help="STUDY_DIR, where results go. Default: ./STUDY.")
 ]
 ExecutorOption = Annotated[
     ExecutorChoice | None, typer.Option("--executor", help="Where jobs run. Default: the study's.")
@@ -54,7 +54,7 @@ RetryOption = Annotated[
     bool, typer.Option("--retry-failed", help="Also jobs that failed by themselves in an earlier command.")
 ]
 DataOption = Annotated[
-    Path | None, typer.Option("--datasets", help="Where datasets are kept. Default: <project>/datasets.")
+    Path | None, typer.Option("--datasets", help="Where datasets are kept. Default: PROJECT/datasets.")
 ]
 ProjectOption = Annotated[
     Path | None,
@@ -77,7 +77,7 @@ RatesOption = Annotated[
 
 SiteOption = Annotated[
     Path | None,
-    typer.Option("--slurm", metavar="FILE", help="The cluster's settings. Default: <project>/slurm.yaml."),
+    typer.Option("--slurm", metavar="FILE", help="The cluster's settings. Default: PROJECT/slurm.yaml."),
 ]
 DetachOption = Annotated[
     bool, typer.Option("--detach", help="With executor slurm: submit the jobs and return.")
