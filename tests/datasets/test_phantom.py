@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import SimpleITK
 
-from reseed.datasets import KNOWN_DATASETS
+from reseed.contracts.errors import UserError
+from reseed.datasets import KNOWN_DATASETS, build_dataset
 from reseed.datasets.images import SourceImage
 from reseed.datasets.phantom import (
     PDAC_LABELS,
@@ -78,3 +80,13 @@ def test_named_phantom_everywhere():
 
     assert len(named) == 2
     assert all(known.title.startswith("Phantoms") for known in named)
+
+
+def test_no_source(tmp_path):
+    """
+    Phantoms are made of nothing: a folder to build them from is refused, not passed over.
+    """
+    with pytest.raises(UserError, match=r"'phantom-bpmri' is made from random numbers: it takes no --from"):
+        build_dataset("phantom-bpmri", tmp_path / "mine", source=tmp_path, progress=lambda line: None)
+
+    assert not (tmp_path / "mine").exists()

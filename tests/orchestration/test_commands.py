@@ -55,6 +55,17 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(project: SmallProject, tmp
     assert not (tmp_path / "small").exists()
 
 
+@pytest.mark.parametrize("words", [["plan"], ["run"], ["run", "--dry-run"]])
+def test_a_file_is_no_folder_of_datasets(words: list[str], project: SmallProject, tmp_path: Path):
+    """--datasets is refused as --out is: with code 2, and by the option's name."""
+    (tmp_path / "README.md").write_text("words")
+
+    done = _typed(*words, project.study(), "--datasets", "README.md", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr == "reseed: README.md: is a file; name a folder with --datasets\n"
+
+
 def test_a_plan_as_json_has_every_key(project: SmallProject, tmp_path: Path):
     """The JSON plan is what plan.json in the study folder will be."""
     study = project.study(runs=1, members=1)

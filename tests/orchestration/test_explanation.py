@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reseed.contracts.errors import UserError
 from reseed.orchestration.explanation import explanation, named_job
@@ -45,6 +46,18 @@ def test_a_changed_setting_is_named_with_its_values(project: SmallProject, finis
     changed = "changed: setting n_steps: 40 is now 41"
     assert _why(study, finished, "train/one/run-0/member-0") == ["train/one/run-0/member-0 will run", changed]
     assert _why(study, finished, "score/one/run-0") == ["score/one/run-0 will run", changed]
+
+
+def test_a_setting_that_is_empty_is_not_absent(project: SmallProject, finished: Path):
+    """A setting that the algorithm has got since, with nothing in it, is told as what it is."""
+    path = project.root / "algorithms/logistic/manifest.yaml"
+    manifest = yaml.safe_load(path.read_text())
+    manifest["hyperparameters"]["suffix"] = {"type": "string", "default": "", "description": "Of nothing."}
+    path.write_text(yaml.safe_dump(manifest))
+
+    lines = _why(project.study(methods=ONE, runs=1, members=1), finished, "train/one/run-0/member-0")
+
+    assert "changed: setting suffix: absent is now ''" in lines
 
 
 def test_other_entropy_is_other_seeds(project: SmallProject, finished: Path):

@@ -120,7 +120,7 @@ class TestRefusals:
         """
         A folder without comparisons.json is refused in one line, and no page appears.
         """
-        with pytest.raises(UserError, match=r"^\S+comparisons\.json: no such file$"):
+        with pytest.raises(UserError, match=r"^\S+: has no comparisons\.json; it must be the folder of a "):
             write_report(tmp_path)
 
         assert not list(tmp_path.iterdir())

@@ -193,4 +193,4 @@ def collection_folder(context: CollectionContext, asked: StudyRequest) -> Collec
 
 
 def _datasets(study: StudyContext, asked: StudyRequest) -> Path:
-    return asked.datasets or study.project.root / "datasets"
+    return asked.datasets_folder(study.project)

@@ -13,9 +13,7 @@ from reseed.orchestration.project import Project
 
 def package(
     algorithm: Annotated[str, typer.Argument(help="Name of a folder below algorithms/, or a path to one.")],
-    run: Annotated[
-        Path, typer.Option(metavar="RUN", help="STUDY_DIR/runs/METHOD/RUN of a finished run.")
-    ],
+    run: Annotated[Path, typer.Option(metavar="RUN", help="STUDY_DIR/runs/METHOD/RUN of a finished run.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the two tarballs.")] = Path("package"),
     image: Annotated[
         str | None, typer.Option(metavar="TAG", help="The image. Default: reseed/ALGORITHM.")

@@ -97,6 +97,20 @@ class StudyRequest:
     rates: Path | None = None
     slurm: Path | None = None
 
+    def datasets_folder(self, project: Project) -> Path:
+        """
+        Where datasets are kept.
+
+        Raises
+        ------
+        UserError
+            When a file is there.
+        """
+        folder = self.datasets or project.root / "datasets"
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder}: is a file; name a folder with --datasets")
+        return folder
+
 
 def executed(
     console: Console,
@@ -137,7 +151,7 @@ def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
 
 def study_run_for(console: Console, asked: StudyRequest, context: StudyContext, out: Path) -> StudyRun:
     """A study that was read, in a folder, with its executors and its data, converted if need be."""
-    datasets = asked.datasets or context.project.root / "datasets"
+    datasets = asked.datasets_folder(context.project)
     dataset = dataset_folder(
         context.study.dataset,
         root=datasets,

@@ -73,6 +73,8 @@ class KnownDataset:
     """Where every build gives the same bytes and they are known."""
     forget: Callable[[Path], None] | None = None
     """Removes from the folder of downloads what is not needed once the dataset is there."""
+    takes_source: bool = True
+    """Whether it can be built from a file or folder that is given."""
 
 
 def _lidc() -> KnownDataset:
@@ -98,7 +100,7 @@ def _phantoms(known: PhantomDataset) -> KnownDataset:
     def build(asked: Build) -> None:
         build_phantoms(known, asked.folder, asked.progress, task=asked.task(known.task))
 
-    return KnownDataset(known.name, known.title, build)
+    return KnownDataset(known.name, known.title, build, takes_source=False)
 
 
 KNOWN_DATASETS: Mapping[str, KnownDataset] = MappingProxyType(
@@ -143,9 +145,12 @@ def build_dataset(
     Raises
     ------
     UserError
-        When the name is not known, or something else is at that place.
+        When the name is not known, something else is at that place, or a source is given for a
+        dataset that is made without any.
     """
     known = known_dataset(name)
+    if source is not None and not known.takes_source:
+        raise UserError(f"dataset {name!r} is made from random numbers: it takes no --from, got {source}")
     if _holds_something(out):
         manifest = _own_manifest(known, out)
         progress(f"{out}: {counts_line(manifest)}, already there and left alone")

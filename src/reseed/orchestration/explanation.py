@@ -107,4 +107,9 @@ def _differences(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> I
         if what == "config file":
             yield f"{what} {key}"
         else:
-            yield f"{what} {key}: {'absent' if before is None else before} is now {after or 'absent'}"
+            yield f"{what} {key}: {_value_text(before)} is now {_value_text(after)}"
+
+
+def _value_text(value: str | None) -> str:
+    """A value as it is told; an empty one is there all the same."""
+    return "absent" if value is None else value or "''"

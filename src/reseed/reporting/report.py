@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reseed.contracts.errors import UserError
 from reseed.contracts.files import write_text_atomically
 from reseed.reporting.comparisons import read_comparisons
 from reseed.reporting.page import report_page
@@ -32,6 +33,8 @@ def write_report(study_dir: Path, out: Path | None = None) -> Path:
         One line that names the file and the rule it breaks; nothing is written.
     """
     files = StudyFiles(study_dir)
+    if not files.comparisons.is_file():
+        raise UserError(f"{study_dir}: has no comparisons.json; it must be the folder of a finished study")
     comparisons = read_comparisons(files.comparisons)
     page = report_page(comparisons, read_study_records(files, comparisons))
     target = files.report if out is None else out
