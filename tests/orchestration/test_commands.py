@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import SmallProject
+from .conftest import REPOSITORY, SmallProject
 
 
 def _typed(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -53,6 +53,26 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(project: SmallProject, tmp
     assert [line.split()[1] for line in lines[1:20]] == ["queued"] * 19
     assert lines[2].split()[1:] == ["queued", "train/one/run-0/member-0", "after", "preprocess/one"]
     assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--dry-run"], ["plan", "--json"], ["plan", "--explain", "train/planes_2d/run-0/member-0"]],
+)
+def test_a_plan_builds_no_dataset(words: list[str], tmp_path: Path):
+    """A dataset that is not here stays away: the plan is shown, and that its keys are provisional."""
+    study = REPOSITORY / "studies" / "quickstart.yaml"
+
+    done = _typed(*words, study, "--datasets", tmp_path / "none", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    lines = (done.stdout + done.stderr).splitlines()
+    assert lines[-2:] == [
+        "not here, so that keys of jobs are provisional:",
+        "  dataset lidc-nodules: `reseed run` builds it first",
+    ]
+    assert ("--json" in words) == bool(done.stderr)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [["plan"], ["run"], ["run", "--dry-run"]])

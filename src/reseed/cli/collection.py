@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from reseed.cli.study import EXIT_INCOMPLETE, EXIT_INTERRUPTED, finished
+from reseed.cli.study_data import missing_lines, planned_inputs, provisional_lines
 from reseed.cli.study_request import StudyRequest, study_run_for
-from reseed.contracts.dataset import DATASET_MANIFEST, DatasetManifest
 from reseed.contracts.errors import InvalidDataset
 from reseed.contracts.footprint import amount_text
 from reseed.contracts.job import JobKind, JobState
-from reseed.datasets import KNOWN_DATASETS, read_dataset
 from reseed.orchestration.collection import (
     CollectionContext,
     CollectionFolder,
     SharedPlan,
-    provisional_inputs,
     read_collection,
     shared_plan,
 )
@@ -80,7 +75,7 @@ def run_collection(
 
 
 def _refuse_missing_data(context: CollectionContext, asked: StudyRequest) -> None:
-    missing = [line for study in context.studies for line in dataset_lines(study, context, asked)]
+    missing = missing_lines(context.studies, asked, context.collection.datasets)
     if missing:
         raise InvalidDataset("\n".join(missing))
 
@@ -91,6 +86,8 @@ def plan_collection(asked: StudyRequest, *, as_json: bool) -> None:
     plan = planned(context, asked)
     if as_json:
         typer.echo(json.dumps([job.model_dump(mode="json") for job in plan.jobs], indent=1))
+        note = provisional_lines(context.studies, asked, context.collection.datasets)
+        typer.echo("\n".join(note[1:]), err=True, nl=bool(note))
         return
     for line in collection_lines(context, plan, asked):
         typer.echo(line)
@@ -98,17 +95,12 @@ def plan_collection(asked: StudyRequest, *, as_json: bool) -> None:
 
 def planned(context: CollectionContext, asked: StudyRequest) -> SharedPlan:
     """The plan as processes would do it, with the digests of the datasets that are here."""
-    inputs = {}
-    for study in context.studies:
-        code_digest = functools.cache(process_executor(study).code_digest)
-        provisional = provisional_inputs(study, code_digest)
-        dataset = kept_dataset(study, asked)
-        inputs[study.study.study] = (
-            provisional
-            if dataset is None
-            else replace(provisional, dataset_digest=_folder_digest(read_dataset(dataset)))
-        )
-    return shared_plan(inputs)
+    return shared_plan(
+        {
+            study.study.study: planned_inputs(study, asked, process_executor(study).code_digest)
+            for study in context.studies
+        }
+    )
 
 
 def _whole(plan: Plan) -> Plan:
@@ -117,10 +109,6 @@ def _whole(plan: Plan) -> Plan:
 
 def _trainings(plan: Plan) -> Plan:
     return plan.trainings()
-
-
-def _folder_digest(manifest: DatasetManifest) -> Callable[[str], str]:
-    return lambda folder: manifest.digest(f"{folder}/")
 
 
 def collection_lines(context: CollectionContext, plan: SharedPlan, asked: StudyRequest) -> list[str]:
@@ -144,10 +132,7 @@ def collection_lines(context: CollectionContext, plan: SharedPlan, asked: StudyR
         estimates.append(found)
         lines.append(f"  {name:{width}}  {study_line(study, plan)}{_hours(found)}")
     lines += [reproduction_line(summed(at, estimates)), *site_lines(at)]
-    missing = [line for study in context.studies for line in dataset_lines(study, context, asked)]
-    if missing:
-        lines += ["", "not here, so that keys of jobs are provisional:", *(f"  {line}" for line in missing)]
-    return lines
+    return lines + provisional_lines(context.studies, asked, context.collection.datasets)
 
 
 def _hours(found: Estimate) -> str:
@@ -165,32 +150,6 @@ def study_line(study: StudyContext, plan: SharedPlan) -> str:
     return f"{words}, {n_shared} more shared with a study above" if n_shared else words
 
 
-def dataset_lines(study: StudyContext, context: CollectionContext, asked: StudyRequest) -> list[str]:
-    """What has to be brought for a study; empty when its dataset is here or can be built."""
-    name = study.study.dataset
-    if kept_dataset(study, asked) is not None or name in KNOWN_DATASETS:
-        return []
-    what = context.collection.datasets.get(name, "")
-    described = f" ({what})" if what else ""
-    place = _datasets(study, asked) / name
-    return [
-        f"study {study.study.study}: dataset {name}{described}: make it with "
-        f"`reseed data convert SOURCE --task {study.study.task} --out {place}`"
-    ]
-
-
-def kept_dataset(study: StudyContext, asked: StudyRequest) -> Path | None:
-    """The folder of a study's dataset, if it is here."""
-    for folder in (_datasets(study, asked) / study.study.dataset, Path(study.study.dataset)):
-        if (folder / DATASET_MANIFEST).is_file():
-            return folder
-    return None
-
-
 def collection_folder(context: CollectionContext, asked: StudyRequest) -> CollectionFolder:
     """COLLECTION_DIR."""
     return CollectionFolder((asked.out or Path.cwd() / context.collection.collection).resolve())
-
-
-def _datasets(study: StudyContext, asked: StudyRequest) -> Path:
-    return asked.datasets_folder(study.project)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from reseed.cli.study_data import planned_inputs, provisional_lines
 from reseed.cli.study_request import (
     CountryOption,
     DataOption,
@@ -23,14 +24,17 @@ from reseed.cli.study_request import (
     SiteOption,
     StudyArgument,
     StudyRequest,
+    code_digests,
     executed,
-    study_run_of,
+    study_place,
 )
 from reseed.cli.summary import print_footprint, print_summary
 from reseed.contracts.errors import UserError
 from reseed.contracts.job import JobKind, JobState
 from reseed.orchestration.collection import is_collection
 from reseed.orchestration.explanation import explanation, named_job
+from reseed.orchestration.footprint.estimate import estimate
+from reseed.orchestration.footprint.rates import site
 from reseed.orchestration.footprint.words import reproduction_line, site_lines
 from reseed.orchestration.outcome import Outcome
 from reseed.orchestration.ownership import hand_over
@@ -38,8 +42,9 @@ from reseed.orchestration.plan import Plan, study_plan
 from reseed.orchestration.same_methods import same_method_lines
 from reseed.orchestration.slurm.cluster import SlurmCluster
 from reseed.orchestration.state import job_state
+from reseed.orchestration.study_file import read_study
 from reseed.orchestration.study_folder import StudyFolder
-from reseed.orchestration.study_run import StudyRun
+from reseed.orchestration.study_run import StudyRun, declared_uses
 
 EXIT_INCOMPLETE = 1
 EXIT_INTERRUPTED = 130
@@ -175,6 +180,8 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
     """
     Print the jobs of a study, which of them are done, and what it would cost; does nothing else.
 
+    A dataset that is not here is not built either: then the keys of jobs are provisional.
+
     For example
 
         reseed plan studies/quickstart.yaml
@@ -191,17 +198,21 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
             raise UserError("--explain is of one study; name its own file in the collection's folder")
         plan_collection(asked, as_json=as_json)
         return
-    study_run = study_run_of(Console(stderr=True), asked)
-    planned = study_plan(study_run.inputs)
+    context = read_study(study, project=project)
+    inputs = planned_inputs(context, asked, code_digests(asked, context))
+    planned, folder = study_plan(inputs), StudyFolder(study_place(asked, context))
+    provisional = provisional_lines([context], asked)
     if as_json:
         typer.echo(planned.as_json(), nl=False)
+        typer.echo("\n".join(provisional[1:]), err=True, nl=bool(provisional))
         return
     if explain is not None:
-        lines = explanation(named_job(planned, explain), planned, study_run.folder)
+        lines = explanation(named_job(planned, explain), planned, folder)
     else:
-        lines = [*same_method_lines(study_run.inputs), *plan_lines(planned, study_run.folder)]
-        lines += [reproduction_line(study_run.estimate(planned)), *site_lines(study_run.site)]
-    typer.echo("\n".join(lines))
+        at = site(rates=rates, country=country)
+        lines = [*same_method_lines(inputs), *plan_lines(planned, folder)]
+        lines += [reproduction_line(estimate(planned, folder, at, declared_uses(context))), *site_lines(at)]
+    typer.echo("\n".join([*lines, *provisional]))
 
 
 def plan_lines(planned: Plan, folder: StudyFolder) -> list[str]:

@@ -18,7 +18,7 @@ from reseed.orchestration.executors.process import ProcessExecutor
 from reseed.orchestration.footprint.rates import site
 from reseed.orchestration.outcome import Outcome
 from reseed.orchestration.ownership import hand_over
-from reseed.orchestration.plan import Plan
+from reseed.orchestration.plan import COMPARISON, Plan
 from reseed.orchestration.progress import StudyProgress
 from reseed.orchestration.project import Algorithm, Project
 from reseed.orchestration.slots import n_usable_cpus
@@ -146,7 +146,19 @@ def executed(
 def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
     """The study that is asked for, in the folder that is, else in one of its name here."""
     context = read_study(asked.study, project=asked.project)
-    return study_run_for(console, asked, context, asked.out or Path.cwd() / context.study.study)
+    return study_run_for(console, asked, context, study_place(asked, context))
+
+
+def study_place(asked: StudyRequest, context: StudyContext) -> Path:
+    """STUDY_DIR: the one that is asked for, else one of the study's name here."""
+    return (asked.out or Path.cwd() / context.study.study).resolve()
+
+
+def code_digests(asked: StudyRequest, context: StudyContext) -> Callable[[str], str]:
+    """The digest of the program of a role, where the study would run it."""
+    own = process_executor(context)
+    executor = _executor(asked, context, own)
+    return lambda role: (own if role == COMPARISON else executor).code_digest(role)
 
 
 def study_run_for(console: Console, asked: StudyRequest, context: StudyContext, out: Path) -> StudyRun:
@@ -160,24 +172,22 @@ def study_run_for(console: Console, asked: StudyRequest, context: StudyContext, 
     )
     hand_over(datasets, like=context.project.root)
     own = process_executor(context)
-    chosen = asked.executor or ExecutorChoice(context.study.executor)
     return StudyRun(
         context=context,
-        folder=StudyFolder(out.resolve()),
+        folder=StudyFolder(out),
         dataset=dataset.resolve(),
-        executor=_executor(chosen, context, own, site=asked.slurm),
+        executor=_executor(asked, context, own),
         own_executor=own,
         site=site(rates=asked.rates, country=asked.country),
     )
 
 
-def _executor(
-    chosen: ExecutorChoice, context: StudyContext, own: Executor, *, site: Path | None
-) -> Executor | SlurmCluster:
+def _executor(asked: StudyRequest, context: StudyContext, own: Executor) -> Executor | SlurmCluster:
+    chosen = asked.executor or ExecutorChoice(context.study.executor)
     if chosen is ExecutorChoice.PROCESS:
         return own
     if chosen is ExecutorChoice.SLURM:
-        settings, folder = cluster_settings(context, site)
+        settings, folder = cluster_settings(context, asked.slurm)
         return SlurmCluster(context, settings, own, folder)
     return _docker_executor()
 

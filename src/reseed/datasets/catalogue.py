@@ -191,21 +191,39 @@ def dataset_folder(
     UserError
         When it is neither, or the folder is not a complete dataset.
     """
-    name = str(name_or_path)
-    if name in KNOWN_DATASETS:
-        folder = root / name
-        if not _holds_something(folder):
-            build_dataset(name, folder, source=None, progress=progress, tasks=tasks)
-        _own_manifest(KNOWN_DATASETS[name], folder)
+    folder = kept_dataset(name_or_path, root=root)
+    if folder is not None:
         return folder
-    kept = root / name
-    folder = kept if (kept / DATASET_MANIFEST).is_file() else Path(name_or_path)
-    if not folder.is_dir():
+    name = str(name_or_path)
+    if name not in KNOWN_DATASETS:
         known = ", ".join(KNOWN_DATASETS)
         raise InvalidDataset(
             f"dataset {name!r} is neither a known dataset ({known}) nor a folder, here or in {root}; "
             "make one with `reseed data convert`"
         )
+    build_dataset(name, root / name, source=None, progress=progress, tasks=tasks)
+    return root / name
+
+
+def kept_dataset(name_or_path: str | Path, *, root: Path) -> Path | None:
+    """
+    The folder of a dataset that a study names, if it is here; nothing is built.
+
+    Raises
+    ------
+    UserError
+        When something is at its place that is not a complete dataset, or another known one.
+    """
+    name = str(name_or_path)
+    kept = root / name
+    if name in KNOWN_DATASETS:
+        if not _holds_something(kept):
+            return None
+        _own_manifest(KNOWN_DATASETS[name], kept)
+        return kept
+    folder = kept if (kept / DATASET_MANIFEST).is_file() else Path(name_or_path)
+    if not folder.is_dir():
+        return None
     read_dataset(folder)
     return folder
 

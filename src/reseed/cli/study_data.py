@@ -1,0 +1,69 @@
+"""The datasets of studies, before anything is built or run: which are here, and which are to be brought."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from reseed.cli.study_request import StudyRequest
+from reseed.datasets import KNOWN_DATASETS, kept_dataset, read_dataset
+from reseed.orchestration.collection import provisional_inputs
+from reseed.orchestration.plan import PlanInputs
+from reseed.orchestration.study_file import StudyContext
+
+
+def dataset_here(study: StudyContext, asked: StudyRequest) -> Path | None:
+    """
+    The folder of a study's dataset, if it is here.
+
+    Raises
+    ------
+    UserError
+        When something else is at its place.
+    """
+    return kept_dataset(study.study.dataset, root=asked.datasets_folder(study.project))
+
+
+def planned_inputs(study: StudyContext, asked: StudyRequest, code_digest: Callable[[str], str]) -> PlanInputs:
+    """What decides a study's plan, with the digests of its dataset if that is here; nothing is built."""
+    inputs = provisional_inputs(study, functools.cache(code_digest))
+    folder = dataset_here(study, asked)
+    if folder is None:
+        return inputs
+    manifest = read_dataset(folder)
+    return replace(inputs, dataset_digest=functools.cache(lambda part: manifest.digest(f"{part}/")))
+
+
+def provisional_lines(
+    studies: Sequence[StudyContext], asked: StudyRequest, described: Mapping[str, str] | None = None
+) -> list[str]:
+    """That keys are provisional, and for want of which datasets; empty when all are here."""
+    built = {
+        study.study.dataset: f"  dataset {study.study.dataset}: `reseed run` builds it first"
+        for study in studies
+        if study.study.dataset in KNOWN_DATASETS and dataset_here(study, asked) is None
+    }
+    missing = [f"  {line}" for line in missing_lines(studies, asked, described or {})]
+    if not built and not missing:
+        return []
+    return ["", "not here, so that keys of jobs are provisional:", *built.values(), *missing]
+
+
+def missing_lines(
+    studies: Sequence[StudyContext], asked: StudyRequest, described: Mapping[str, str]
+) -> list[str]:
+    """What has to be brought, a line for each study whose dataset is neither here nor can be built."""
+    lines = []
+    for study in studies:
+        name = study.study.dataset
+        if name in KNOWN_DATASETS or dataset_here(study, asked) is not None:
+            continue
+        what = f" ({described[name]})" if described.get(name) else ""
+        place = asked.datasets_folder(study.project) / name
+        lines.append(
+            f"study {study.study.study}: dataset {name}{what}: make it with "
+            f"`reseed data convert SOURCE --task {study.study.task} --out {place}`"
+        )
+    return lines
