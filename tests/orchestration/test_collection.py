@@ -236,6 +236,32 @@ class TestCommands:
         assert "study first: dataset secret (ten patients, not public)" in refused.stderr
         assert not (tmp_path / "both").exists()
 
+    @pytest.mark.parametrize("words", [["plan"], ["run", "--dry-run"], ["run"]])
+    def test_datasets_of_other_tasks(
+        self, both: Path, project: SmallProject, words: list[str], tmp_path: Path
+    ):
+        """
+        Every dataset that is not of its study's task is a line, before the first job of any study.
+        """
+        other = project.root / "datasets" / "other"
+        shutil.copytree(project.dataset, other)
+        manifest = json.loads((other / "dataset.json").read_text())
+        (other / "dataset.json").write_text(json.dumps(manifest | {"tasks": ["three_features"]}))
+        document = yaml.safe_load(both.read_text())
+        first, second = document["studies"]
+        document["studies"] = [first, second | {"dataset": "other"}, second | {"study": "third"}]
+        document["studies"][2]["dataset"] = "lidc-nodules"
+        both.write_text(yaml.safe_dump(document, sort_keys=False))
+
+        done = _typed(*words, both, cwd=tmp_path)
+
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == [
+            f"reseed: study second: dataset {other}: made for three_features, not for 'two_features'",
+            "study third: dataset lidc-nodules: made for nodule_malignancy, not for 'two_features'",
+        ]
+        assert not (tmp_path / "both").exists()
+
     def test_place_is_taken(self, both: Path, tmp_path: Path):
         """
         A folder of something else is left alone.

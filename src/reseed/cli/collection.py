@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from reseed.cli.study import EXIT_INCOMPLETE, EXIT_INTERRUPTED, finished
-from reseed.cli.study_data import missing_lines, planned_inputs, provisional_lines
+from reseed.cli.study_data import missing_lines, planned_inputs, provisional_lines, refuse_unfit_datasets
 from reseed.cli.study_request import StudyRequest, study_run_for
 from reseed.contracts.errors import InvalidDataset
 from reseed.contracts.footprint import amount_text
@@ -75,6 +75,7 @@ def run_collection(
 
 
 def _refuse_missing_data(context: CollectionContext, asked: StudyRequest) -> None:
+    refuse_unfit_datasets(context.studies, asked)
     missing = missing_lines(context.studies, asked, context.collection.datasets)
     if missing:
         raise InvalidDataset("\n".join(missing))
@@ -83,6 +84,7 @@ def _refuse_missing_data(context: CollectionContext, asked: StudyRequest) -> Non
 def plan_collection(asked: StudyRequest, *, as_json: bool) -> None:
     """Print what a collection would do; datasets need not be there, and no engine."""
     context = read_collection(asked.study, project=asked.project)
+    refuse_unfit_datasets(context.studies, asked)
     plan = planned(context, asked)
     if as_json:
         typer.echo(json.dumps([job.model_dump(mode="json") for job in plan.jobs], indent=1))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reseed.cli.study_data import planned_inputs, provisional_lines
+from reseed.cli.study_data import planned_inputs, provisional_lines, refuse_unfit_datasets
 from reseed.cli.study_request import (
     CountryOption,
     DataOption,
@@ -199,6 +199,7 @@ def plan(  # noqa: PLR0913, PLR0917  (one parameter for each option)
         plan_collection(asked, as_json=as_json)
         return
     context = read_study(study, project=project)
+    refuse_unfit_datasets([context], asked)
     inputs = planned_inputs(context, asked, code_digests(asked, context))
     planned, folder = study_plan(inputs), StudyFolder(study_place(asked, context))
     provisional = provisional_lines([context], asked)

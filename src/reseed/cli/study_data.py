@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reseed.cli.study_request import StudyRequest
+from reseed.contracts.errors import InvalidDataset
 from reseed.datasets import KNOWN_DATASETS, kept_dataset, read_dataset
 from reseed.orchestration.collection import provisional_inputs
 from reseed.orchestration.plan import PlanInputs
@@ -24,6 +25,33 @@ def dataset_here(study: StudyContext, asked: StudyRequest) -> Path | None:
         When something else is at its place.
     """
     return kept_dataset(study.study.dataset, root=asked.datasets_folder(study.project))
+
+
+def refuse_unfit_datasets(studies: Sequence[StudyContext], asked: StudyRequest) -> None:
+    """
+    Refuse datasets of other tasks than the studies that name them, before anything is done.
+
+    Raises
+    ------
+    InvalidDataset
+        One line per study.
+    """
+    lines = []
+    for study in studies:
+        name = study.study.dataset
+        try:
+            folder = dataset_here(study, asked)
+        except InvalidDataset as error:
+            lines += [f"study {study.study.study}: {line}" for line in str(error).splitlines()]
+            continue
+        if folder is None and name not in KNOWN_DATASETS:
+            continue
+        tasks = (KNOWN_DATASETS[name].task,) if folder is None else read_dataset(folder).tasks
+        if study.study.task not in tasks:
+            made_for = f"made for {', '.join(tasks)}, not for {study.study.task!r}"
+            lines.append(f"study {study.study.study}: dataset {folder or name}: {made_for}")
+    if lines:
+        raise InvalidDataset("\n".join(lines))
 
 
 def planned_inputs(study: StudyContext, asked: StudyRequest, code_digest: Callable[[str], str]) -> PlanInputs:

@@ -68,6 +68,7 @@ class KnownDataset:
 
     name: str
     title: str
+    task: str
     build: Callable[[Build], None]
     published_digest: str | None = None
     """Where every build gives the same bytes and they are known."""
@@ -81,6 +82,7 @@ def _lidc() -> KnownDataset:
     return KnownDataset(
         lidc.NAME,
         lidc.TITLE,
+        lidc.TASK,
         lambda build: lidc.build_lidc_nodules(build.folder, build.source, build.progress),
         lidc.PUBLISHED_DIGEST,
     )
@@ -93,14 +95,16 @@ def _decathlon(known: DecathlonTask) -> KnownDataset:
             known, asked.folder, asked.source, asked.progress, task=task, downloads=asked.downloads
         )
 
-    return KnownDataset(known.name, known.title, build, forget=functools.partial(forget_download, known))
+    return KnownDataset(
+        known.name, known.title, known.task, build, forget=functools.partial(forget_download, known)
+    )
 
 
 def _phantoms(known: PhantomDataset) -> KnownDataset:
     def build(asked: Build) -> None:
         build_phantoms(known, asked.folder, asked.progress, task=asked.task(known.task))
 
-    return KnownDataset(known.name, known.title, build, takes_source=False)
+    return KnownDataset(known.name, known.title, known.task, build, takes_source=False)
 
 
 KNOWN_DATASETS: Mapping[str, KnownDataset] = MappingProxyType(
