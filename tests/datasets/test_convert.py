@@ -147,6 +147,80 @@ def _output():
     return {"pk": 1, "value": None, "file": None, "image": {"name": "any"}, "interface": socket}
 
 
+class TestNamedLesions:
+    """The lesion of a detection task is what the source calls one."""
+
+    def _named(self, source, **names):
+        labels = {"0": "background"} | {value.removeprefix("v"): name for value, name in names.items()}
+        (source / "dataset.json").write_text(json.dumps({"labels": labels, "modality": {"0": "CT"}}))
+
+    def _written(self, folder):
+        return json.loads((folder / "training" / "dataset.json").read_text())["labels"]
+
+    def test_put_right(self, source, tmp_path):
+        """
+        The Decathlon's pancreas is refused as a lesion; the words of the refusal make it right.
+        """
+        self._named(source, v1="pancreas", v2="cancer")
+        (line,) = refusal(source, tmp_path, "pdac_detection")
+        assert line == (
+            f"{source}: label 1 must be the lesion, which task pdac_detection takes it for; in the source "
+            "1 is 'pancreas', 2 is 'cancer': say --label 1=2 --label 2=1"
+        )
+
+        converted(source, tmp_path / "mine", "pdac_detection", labels={1: 2, 2: 1})
+        assert self._written(tmp_path / "mine") == {"background": 0, "cancer": 1, "pancreas": 2}
+        case = next((tmp_path / "mine" / "test" / "reference" / "lesions").iterdir()).name
+        written = voxels(tmp_path / "mine" / "test" / "reference" / "lesions" / case)
+        assert np.array_equal(written == 1, voxels(source / "labelsTr" / case) == 2)
+
+    @pytest.mark.parametrize(
+        ("names", "labels", "words"),
+        [
+            ({"v1": "pancreas", "v2": "cancer"}, {2: 1}, "say --label 1=2 --label 2=1"),
+            ({"v1": "pancreas", "v2": "cancer"}, {1: 3}, "say --label 1=3 --label 2=1"),
+            ({"v1": "pancreas", "v2": "duct"}, {}, "give the lesion its value with --label OLD=1, or a name"),
+            ({"v1": "duct", "v2": "pancreas"}, {1: 2, 2: 1}, "give the lesion its value with --label OLD=1"),
+        ],
+    )
+    def test_refused(self, source, tmp_path, names, labels, words):
+        """
+        Another structure beside the lesion, a lesion that nobody would find, and none at all.
+        """
+        self._named(source, **names)
+
+        (line,) = refusal(source, tmp_path, "pdac_detection", labels=labels)
+        assert words in line
+
+    def test_no_value_to_spare(self, source, tmp_path):
+        """
+        A task that ignores no label gets other structures as background.
+        """
+        self._named(source, v1="zone", v2="csPCa")
+        channels = {f"transverse-{name}-prostate-mri": "0" for name in ("t2", "adc", "hbv")}
+
+        (line,) = refusal(source, tmp_path, "cspca_detection", channels=channels)
+        assert line.endswith("say --label 1=0 --label 2=1")
+
+    @pytest.mark.parametrize(
+        ("names", "labels", "written"),
+        [
+            ({"v1": "PDAC", "v2": "veins"}, {}, {"PDAC": 1, "veins": 2}),
+            ({"v1": "tumour", "v2": "cyst"}, {2: 1}, {"tumour": 1}),
+            ({"v1": "Tumor", "v2": ""}, {}, {"Tumor": 1, "": 2}),
+            ({}, {}, {"lesion": 1, "other": 2}),
+        ],
+    )
+    def test_taken(self, source, tmp_path, names, labels, written):
+        """
+        A lesion by any such name; what somebody counts as one by hand; a source that names nothing.
+        """
+        self._named(source, **names)
+        converted(source, tmp_path / "mine", "pdac_detection", labels=labels)
+
+        assert self._written(tmp_path / "mine") == {"background": 0} | written
+
+
 class TestNnunet:
     def test_channels(self, tmp_path):
         """

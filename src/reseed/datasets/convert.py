@@ -29,6 +29,7 @@ from reseed.datasets.source_cases import (
     checked_sockets,
 )
 from reseed.datasets.split import drawn_test_cases, listed_test_cases, patients_of, refuse_leaks
+from reseed.datasets.structures import names_after, refuse_other_structures
 
 Progress = Callable[[str], None]
 
@@ -115,19 +116,22 @@ def convert_dataset(asked: ConversionRequest, progress: Progress) -> DatasetMani
     """
     _refuse_taken(asked.out)
     content = _with_patients(_checked_content(asked), asked.patients)
+    scans = [case for case in content.cases if isinstance(case, NoduleScan)]
+    images = [case for case in content.cases if isinstance(case, ImageCase)]
+    if images:
+        checked_sockets(asked.task, list(images[0].channels))
+        refuse_other_structures(asked.task, asked.labels, content.label_names, where=str(asked.source))
     test, how = _test_cases(content, asked)
     description = _description(asked, (*content.notes, how))
     progress(f"converting {len(content.cases)} cases, {len(test)} of them to test")
 
     def build(folder: Path) -> None:
-        scans = [case for case in content.cases if isinstance(case, NoduleScan)]
-        images = [case for case in content.cases if isinstance(case, ImageCase)]
         if scans:
             write_nodule_dataset(
                 folder, scans, test=test, task=asked.task, description=description, progress=progress
             )
             return
-        labels = LabelValues(asked.labels, {} if asked.labels else content.label_names)
+        labels = LabelValues(asked.labels, names_after(asked.task, asked.labels, content.label_names))
         write_image_dataset(
             folder,
             images,

@@ -61,7 +61,7 @@ class LabelValues:
     mapping
         New value by old one; a value that is not named stays.
     names
-        Of new values, as a source's dataset.json has them.
+        Of new values, as far as a source's dataset.json has them.
     """
 
     mapping: Mapping[int, int] = field(default_factory=dict)
@@ -93,13 +93,13 @@ def known_labels(task: Task) -> frozenset[int] | None:
 
 
 def label_names(task: Task, values: Sequence[int], given: Mapping[int, str]) -> dict[str, int]:
-    """Background and a name for each value: the source's, else the task's structure, else a lesion."""
+    """Background and a name for each value: the source's, else the task's structure, lesion or other."""
     evaluation = image_evaluation(task)
     names = {"background": 0}
     for value in values:
         structures = evaluation.labels.items() if isinstance(evaluation, Segmentation) else ()
-        own = next((name for name, members in structures if value in members), "lesion")
-        name = given.get(value, own)
+        own = next((name for name, members in structures if value in members), None)
+        name = given.get(value, own or ("other" if value in evaluation.ignored_labels else "lesion"))
         names[name if name not in names else f"{name}_{value}"] = value
     return names
 
