@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from reseed.cli.data import app
 from reseed.contracts.containers import SubmissionPaths
 from reseed.contracts.errors import InvalidDataset, UserError
 from reseed.contracts.evaluation import GridTolerance
+from reseed.contracts.task import Task
 from reseed.datasets import check_dataset
 from reseed.datasets.convert import ConversionRequest, convert_cases, convert_dataset
 from reseed.imaging.grids import grid_difference
@@ -219,6 +221,114 @@ class TestNamedLesions:
         converted(source, tmp_path / "mine", "pdac_detection", labels=labels)
 
         assert self._written(tmp_path / "mine") == {"background": 0} | written
+
+
+class TestSeveralTasks:
+    """One dataset with the references of several tasks."""
+
+    BOTH = ("pdac_detection", "pancreas_segmentation")
+    LABELS = MappingProxyType({"pdac_detection": {1: 2, 2: 1}, "pancreas_segmentation": {2: 1}})
+
+    @pytest.fixture
+    def pancreas(self, source):
+        labels = {"0": "background", "1": "pancreas", "2": "cancer"}
+        (source / "dataset.json").write_text(json.dumps({"labels": labels, "modality": {"0": "CT"}}))
+        return source
+
+    def test_as_each_alone(self, pancreas, tmp_path):
+        """
+        The first task trains, and every task finds the reference that it has in a dataset of its own.
+        """
+        first, second = (
+            converted(pancreas, tmp_path / name, name, labels=self.LABELS[name]) for name in self.BOTH
+        )
+        both = converted(
+            pancreas,
+            tmp_path / "both",
+            "pdac_detection",
+            further=(task("pancreas_segmentation"),),
+            task_labels=self.LABELS,
+        )
+
+        assert both.tasks == self.BOTH
+        assert both.digest("training/", "test/cases/") == first.digest("training/", "test/cases/")
+        lesions, pancreases = ("test/reference/lesions/", "test/reference/pancreas/")
+        assert both.digest(lesions) == first.digest(lesions)
+        assert both.digest(pancreases) == second.digest(pancreases)
+        names = json.loads((tmp_path / "both" / "training" / "dataset.json").read_text())["labels"]
+        assert names == {"background": 0, "cancer": 1, "pancreas": 2}
+
+    @pytest.mark.parametrize(
+        ("further", "task_labels", "words"),
+        [
+            ("pdac_detection", {}, "task pdac_detection is given twice"),
+            ("hippocampus_segmentation", {}, "task hippocampus_segmentation has no image input 'venous-ct'"),
+            ("lung_nodule_malignancy", {}, "lung_nodule_malignancy has no image input 'venous-ct'"),
+            (
+                "pancreas_segmentation",
+                {"pdac": {1: 2}},
+                "--label pdac:…: must name a task of --task, which are pdac_detection, pancreas_segmentation",
+            ),
+            (
+                "pancreas_segmentation",
+                {},
+                "say --label pdac_detection:1=2 --label pdac_detection:2=1",
+            ),
+            (
+                "pancreas_segmentation",
+                {"pdac_detection": {1: 2, 2: 1}},
+                "does not know label 2; it knows 0, 1; say what it becomes with "
+                "--label pancreas_segmentation:2=NEW",
+            ),
+        ],
+    )
+    def test_refused(self, pancreas, tmp_path, further, task_labels, words):
+        """
+        Tasks that cannot share a dataset, and values that one of them does not know.
+        """
+        lines = refusal(
+            pancreas, tmp_path, "pdac_detection", further=(task(further),), task_labels=task_labels
+        )
+
+        assert words in lines[0]
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"match": {"ending": "_ct"}}, "the inputs of both must be the same"),
+            ({}, "each must have a folder of reference of its own, got lesions"),
+            (
+                {"reference": {"folder": "other", "patients": {"patient": "who"}}},
+                "patients.csv must have the same columns for both",
+            ),
+        ],
+    )
+    def test_one_place_for_two(self, pancreas, tmp_path, changes, words):
+        """
+        Two tasks that name cases otherwise, or write to one place, are refused before anything is read.
+        """
+        document = task("pdac_detection").model_dump(mode="json") | {"task": "other"}
+        document["match"] |= changes.get("match", {})
+        document["evaluation"]["reference"] |= changes.get("reference", {})
+        other = Task.model_validate_json(json.dumps(document))
+
+        (line,) = refusal(pancreas, tmp_path, "pdac_detection", labels={1: 2, 2: 1}, further=(other,))
+        assert words in line
+
+    def test_command(self, pancreas, tmp_path):
+        """
+        As a person types it.
+        """
+        words = ["convert", str(pancreas), "--out", str(tmp_path / "mine")]
+        for name in self.BOTH:
+            words += ["--task", name]
+            words += [f"--label={name}:{old}={new}" for old, new in self.LABELS[name].items()]
+        result = CliRunner().invoke(app, words)
+
+        assert result.exit_code == 0, result.output
+        assert check_dataset(tmp_path / "mine").tasks == self.BOTH
+        cases_only = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "cases"), "--cases-only"])
+        assert "give one --task" in str(cases_only.exception)
 
 
 class TestNnunet:

@@ -47,7 +47,8 @@ def test_dry_run(tmp_path: Path):
     assert "305 train, 38 predict, 38 score, 5 compare" in done.stdout
     assert "3980 GPU hours" in done.stdout
     assert "kg CO2" in done.stdout
-    assert done.stdout.count("not public") == 5
+    assert done.stdout.count("not public") == 4
+    assert "convert SOURCE --task pdac_detection --task pancreas_segmentation --out" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

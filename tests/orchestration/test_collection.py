@@ -229,11 +229,11 @@ class TestCommands:
         assert lines[0] == "both: Both at once"
         assert lines[2].split(None, 1) == ["first", "2 runs of one, 2 members each: 4 trainings"]
         assert lines[3].endswith("0 trainings, 4 more shared with a study above")
-        assert sum("dataset secret (ten patients, not public): make it with" in line for line in lines) == 2
+        assert sum("dataset secret (ten patients, not public): make it with" in line for line in lines) == 1
         assert not (tmp_path / "both").exists()
         refused = _typed("run", both, cwd=tmp_path)
         assert refused.returncode == 2
-        assert "study first: dataset secret (ten patients, not public)" in refused.stderr
+        assert "studies first and second: dataset secret (ten patients, not public)" in refused.stderr
         assert not (tmp_path / "both").exists()
 
     @pytest.mark.parametrize("words", [["plan"], ["run", "--dry-run"], ["run"]])
@@ -257,7 +257,8 @@ class TestCommands:
 
         assert done.returncode == 2
         assert done.stderr.splitlines() == [
-            f"reseed: study second: dataset {other}: made for three_features, not for 'two_features'",
+            f"reseed: study second: dataset {other}: made for three_features, not for 'two_features'; "
+            "`reseed data convert` takes several --task",
             "study third: dataset lidc-nodules: made for nodule_malignancy, not for 'two_features'",
         ]
         assert not (tmp_path / "both").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -66,7 +67,14 @@ def convert(  # noqa: PLR0913, PLR0917  (one parameter for each option)
             " images/ and labels/, folder of DICOM series, folder of CT scans, or .npz file."
         ),
     ],
-    task: Annotated[str, typer.Option(metavar="NAME|FILE", help="The task whose sockets the cases fill.")],
+    task: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME|FILE",
+            help="The task whose sockets the cases fill. Repeat to write the references of several tasks of "
+            "the same images; the label values of the first one train.",
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Dataset folder to make; its name is the dataset's.")
     ],
@@ -79,7 +87,11 @@ def convert(  # noqa: PLR0913, PLR0917  (one parameter for each option)
         ),
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(metavar="OLD=NEW", help="Change a value of the label maps. Repeat.")
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            help="Change a value of the label maps; TASK:OLD=NEW does for one of several tasks. Repeat.",
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="DIR", help="For DICOM: the folder with CASE.nii.gz label maps.")
@@ -130,16 +142,24 @@ def convert(  # noqa: PLR0913, PLR0917  (one parameter for each option)
 
         reseed data convert prostate.npz --task prostate_segmentation --spacing 2.5 2.5 3.6 --out datasets/p12
 
+        reseed data convert Task07_Pancreas --out datasets/pancreas
+        --task pdac_detection --label pdac_detection:1=2 --label pdac_detection:2=1
+        --task pancreas_segmentation --label pancreas_segmentation:2=1
+
         reseed data convert dicom --task cspca_detection --out cases --cases-only
         --channel "transverse-t2-prostate-mri=t2_tse_tra"
         --channel "transverse-adc-prostate-mri=*ADC" --channel "transverse-hbv-prostate-mri=*BVAL"
     """
+    tasks = [named_task(each) for each in task]
+    labels_by_task = _label_changes(label or ())
     asked = ConversionRequest(
         source=source,
         out=out,
-        task=named_task(task),
+        task=tasks[0],
+        further=tuple(tasks[1:]),
         channels=dict(_pair(text, "--channel SLUG=WHICH") for text in channel or ()),
-        labels=dict(_whole_numbers(text) for text in label or ()),
+        labels=labels_by_task.pop("", {}),
+        task_labels=labels_by_task,
         label_folder=labels,
         nodules=nodules,
         spacing_xyz_mm=spacing,
@@ -170,11 +190,16 @@ def _pair(text: str, form: str) -> tuple[str, str]:
     return left, right
 
 
-def _whole_numbers(text: str) -> tuple[int, int]:
-    old, new = _pair(text, "--label OLD=NEW")
-    if not (old.isdecimal() and new.isdecimal()):
-        raise UserError(f"must be --label OLD=NEW with whole numbers, got {text!r}")
-    return int(old), int(new)
+def _label_changes(texts: Sequence[str]) -> dict[str, dict[int, int]]:
+    """New values of labels by old ones, by task; those of all tasks by an empty name."""
+    found: dict[str, dict[int, int]] = {}
+    for text in texts:
+        name, _, change = text.rpartition(":")
+        old, new = _pair(change, "--label OLD=NEW or TASK:OLD=NEW")
+        if not (old.isdecimal() and new.isdecimal()):
+            raise UserError(f"must be --label OLD=NEW or TASK:OLD=NEW with whole numbers, got {text!r}")
+        found.setdefault(name, {})[int(old)] = int(new)
+    return found
 
 
 @app.command("list")

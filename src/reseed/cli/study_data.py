@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +49,8 @@ def refuse_unfit_datasets(studies: Sequence[StudyContext], asked: StudyRequest) 
         tasks = (KNOWN_DATASETS[name].task,) if folder is None else read_dataset(folder).tasks
         if study.study.task not in tasks:
             made_for = f"made for {', '.join(tasks)}, not for {study.study.task!r}"
-            lines.append(f"study {study.study.study}: dataset {folder or name}: {made_for}")
+            advice = "; `reseed data convert` takes several --task" if name not in KNOWN_DATASETS else ""
+            lines.append(f"study {study.study.study}: dataset {folder or name}: {made_for}{advice}")
     if lines:
         raise InvalidDataset("\n".join(lines))
 
@@ -82,16 +83,26 @@ def provisional_lines(
 def missing_lines(
     studies: Sequence[StudyContext], asked: StudyRequest, described: Mapping[str, str]
 ) -> list[str]:
-    """What has to be brought, a line for each study whose dataset is neither here nor can be built."""
-    lines = []
+    """What has to be brought, a line for each dataset that is neither here nor can be built."""
+    users: dict[str, list[StudyContext]] = {}
     for study in studies:
-        name = study.study.dataset
-        if name in KNOWN_DATASETS or dataset_here(study, asked) is not None:
-            continue
+        if study.study.dataset not in KNOWN_DATASETS and dataset_here(study, asked) is None:
+            users.setdefault(study.study.dataset, []).append(study)
+    lines = []
+    for name, found in users.items():
+        studies_named = (
+            f"{'study' if len(found) == 1 else 'studies'} {_listed(each.study.study for each in found)}"
+        )
         what = f" ({described[name]})" if described.get(name) else ""
-        place = asked.datasets_folder(study.project) / name
+        tasks = " ".join(dict.fromkeys(f"--task {each.study.task}" for each in found))
+        place = asked.datasets_folder(found[0].project) / name
         lines.append(
-            f"study {study.study.study}: dataset {name}{what}: make it with "
-            f"`reseed data convert SOURCE --task {study.study.task} --out {place}`"
+            f"{studies_named}: dataset {name}{what}: make it with "
+            f"`reseed data convert SOURCE {tasks} --out {place}`"
         )
     return lines
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-
-import numpy as np
 
 from reseed.contracts.dataset import DATASET_MANIFEST, DatasetManifest
 from reseed.contracts.digests import digest_by_file
@@ -16,20 +12,19 @@ from reseed.contracts.errors import InvalidDataset
 from reseed.contracts.files import write_json_atomically
 from reseed.contracts.sockets import Socket, SocketValue
 from reseed.contracts.task import Task
-from reseed.datasets.images import SourceImage, check_label_grid, checked_volume, simpleitk, write_image
+from reseed.datasets.images import check_label_grid, checked_volume, write_image
+from reseed.datasets.label_maps import TaskLabelMaps, refuse_mixed_tasks, write_json, write_or_copy
 from reseed.datasets.source_cases import (
     DatasetDescription,
     ImageCase,
     LabelValues,
     channel_name,
     checked_sockets,
-    image_evaluation,
-    known_labels,
-    label_names,
 )
 from reseed.datasets.split import patients_text, refuse_leaks
 
 Progress = Callable[[str], None]
+TasksLabels = Sequence[tuple[Task, LabelValues]]
 
 _SAY_EVERY = 50
 
@@ -54,9 +49,10 @@ def write_image_dataset(
     labels: LabelValues,
     description: DatasetDescription,
     progress: Progress,
+    further: TasksLabels = (),
 ) -> None:
     """
-    Fill an empty folder with a dataset of a segmentation or detection task.
+    Fill an empty folder with a dataset of a segmentation or detection task, or of several.
 
     training/ is a raw dataset of nnU-Net (dataset.json, imagesTr/CASE_0000.nii.gz,
     labelsTr/CASE.nii.gz) and patients.csv; test/ is as every dataset's. Nothing is resampled. Images
@@ -78,19 +74,25 @@ def write_image_dataset(
         For the manifest.
     progress
         Told what is going on.
+    further
+        Tasks of the same inputs, each with its own values, whose references are written too.
 
     Raises
     ------
+    UserError
+        When the tasks cannot share a dataset.
     InvalidDataset
         One line per bad input: an image that cannot be read, another grid, an unknown label.
     """
     patient_by_case = {case.case: case.patient for case in cases}
     refuse_leaks(patient_by_case, test, where=description.dataset)
     sockets = checked_sockets(task, list(cases[0].channels))
-    writer = _Writer(folder, task, sockets, labels)
+    refuse_mixed_tasks([task, *(other for other, _ in further)], list(cases[0].channels))
+    writer = _Writer(folder, task, sockets, ((task, labels), *further))
     write_each(cases, lambda case: writer.write(case, is_test=case.case in test), progress)
     writer.write_tables(patient_by_case, test)
-    write_manifest(folder, description, task=task.task, patient_by_case=patient_by_case, test=test)
+    tasks = (task.task, *(other.task for other, _ in further))
+    write_manifest(folder, description, tasks=tasks, patient_by_case=patient_by_case, test=test)
 
 
 def write_each(cases: Sequence[Case], write: Callable[[Case], None], progress: Progress) -> None:
@@ -115,110 +117,61 @@ def write_each(cases: Sequence[Case], write: Callable[[Case], None], progress: P
 
 
 class _Writer:
-    """Writes the cases of one dataset, and remembers the labels it has seen."""
+    """Writes the cases of one dataset."""
 
-    def __init__(self, folder: Path, task: Task, sockets: tuple[Socket, ...], labels: LabelValues) -> None:
+    def __init__(self, folder: Path, task: Task, sockets: tuple[Socket, ...], labels: TasksLabels) -> None:
         self._training = folder / "training"
         self._test = folder / "test"
         self._task = task
         self._sockets = sockets
-        self._labels = labels
-        self._known = known_labels(task)
-        self._seen: set[int] = set()
+        self._label_maps = [TaskLabelMaps(each, own, self._test / "reference") for each, own in labels]
 
     def write(self, case: ImageCase, *, is_test: bool) -> None:
-        """Write one case to its side."""
+        """Write one case to its side; the label maps of the first task train, those of all of them test."""
         if case.labels is None:
             raise InvalidDataset("has no label map")
         images = [checked_volume(source) for source in case.channels.values()]
         first = next(iter(case.channels.values()))
-        label_map = self._label_map(case.labels)
-        check_label_grid(
-            images[0],
-            label_map,
-            where=case.labels.where,
-            image_where=first.where,
-            tolerance=image_evaluation(self._task).grid,
-        )
+        label_map = checked_volume(case.labels)
+        used = self._label_maps if is_test else self._label_maps[:1]
+        for label_maps in used:
+            check_label_grid(
+                images[0],
+                label_map,
+                where=case.labels.where,
+                image_where=first.where,
+                tolerance=label_maps.grid,
+            )
         if is_test:
             write_test_case(self._test / "cases" / case.case, case.case, self._task, self._sockets, images)
-            _write_labels(label_map, case.labels, self._labels, self._reference_path(case.case))
+            for label_maps in self._label_maps:
+                label_maps.write_reference(case.case, label_map, case.labels)
             return
         for channel, (image, source) in enumerate(zip(images, case.channels.values(), strict=True)):
-            _write_or_copy(image, source, self._training / "imagesTr" / f"{case.case}_{channel:04d}.nii.gz")
+            write_or_copy(image, source, self._training / "imagesTr" / f"{case.case}_{channel:04d}.nii.gz")
         path = self._training / "labelsTr" / f"{case.case}.nii.gz"
-        _write_labels(label_map, case.labels, self._labels, path)
+        self._label_maps[0].write(label_map, case.labels, path)
 
     def write_tables(self, patient_by_case: Mapping[str, str], test: frozenset[str]) -> None:
         """Write what is about all cases: both dataset.json, and who is whose."""
-        values = sorted(self._seen - {0})
+        values = self._label_maps[0].values
         if values != list(range(1, len(values) + 1)):
             raise InvalidDataset(
                 f"label values must be 1, 2, … without a gap, as nnU-Net needs them; got {values}; "
                 "map them with --label OLD=NEW"
             )
-        names = label_names(self._task, values, self._labels.names)
         training = {case: who for case, who in patient_by_case.items() if case not in test}
         document = {
             "channel_names": {str(i): channel_name(s.slug) for i, s in enumerate(self._sockets)},
-            "labels": names,
+            "labels": self._label_maps[0].names,
             "numTraining": len(training),
             "file_ending": ".nii.gz",
             "sockets": {str(i): s.slug for i, s in enumerate(self._sockets)},
         }
-        _write_json(self._training / "dataset.json", document)
+        write_json(self._training / "dataset.json", document)
         (self._training / "patients.csv").write_text(patients_text(training), encoding="utf-8")
-        self._write_reference_tables(
-            {case: who for case, who in patient_by_case.items() if case in test}, names
-        )
-
-    def _label_map(self, source: SourceImage) -> Any:
-        """The label map with its new values, as unsigned bytes or words."""
-        image = checked_volume(source)
-        voxels = simpleitk().GetArrayFromImage(image)
-        old = np.unique(voxels)
-        wrong = [value for value in old.tolist() if value < 0 or not float(value).is_integer()]
-        if wrong:
-            raise InvalidDataset(f"{source.where}: label values must be whole numbers from 0, got {wrong[0]}")
-        new = {int(value): self._labels.mapping.get(int(value), int(value)) for value in old.tolist()}
-        unknown = [] if self._known is None else sorted(set(new.values()) - self._known)
-        if unknown:
-            known = ", ".join(map(str, sorted(self._known or ())))
-            raise InvalidDataset(
-                f"{source.where}: task {self._task.task} does not know label {unknown[0]}; it knows {known}"
-            )
-        self._seen |= set(new.values())
-        if all(key == value for key, value in new.items()) and image.GetPixelIDTypeAsString() in _UNSIGNED:
-            return image
-        mapped = np.zeros(voxels.shape, dtype=np.uint8 if max(new.values()) < 256 else np.uint16)
-        for key, value in new.items():
-            mapped[voxels == key] = value
-        result = simpleitk().GetImageFromArray(mapped)
-        result.CopyInformation(image)
-        return result
-
-    def _reference_path(self, case: str) -> Path:
-        reference = image_evaluation(self._task).reference
-        folder = self._test / "reference" / reference.folder
-        return (folder if reference.layout == "files" else folder / reference.split) / f"{case}.nii.gz"
-
-    def _write_reference_tables(self, patients: Mapping[str, str], names: Mapping[str, int]) -> None:
-        reference = image_evaluation(self._task).reference
-        root = self._test / "reference"
-        if reference.patients is not None:
-            table = reference.patients
-            text = patients_text(patients).replace("case,patient", f"{table.case},{table.patient}", 1)
-            (root / table.file).write_text(text, encoding="utf-8")
-        else:
-            (root / "patients.csv").write_text(patients_text(patients), encoding="utf-8")
-        if reference.layout == "files":
-            return
-        document: dict[str, Any] = {"file_ending": ".nii.gz"}
-        is_msd = reference.layout == "msd"
-        document["labels"] = {str(v): n for n, v in names.items()} if is_msd else dict(names)
-        if reference.split == "labelsTr":
-            document["training"] = [{"label": f"./labelsTr/{case}.nii.gz"} for case in sorted(patients)]
-        _write_json(root / reference.folder / "dataset.json", document)
+        for label_maps in self._label_maps:
+            label_maps.write_tables({case: who for case, who in patient_by_case.items() if case in test})
 
 
 def write_test_case(
@@ -235,14 +188,14 @@ def write_test_case(
         name = f"{case}{ending}.mha"
         write_image(image, folder / socket.relative_path / name)
         values.append(SocketValue.of(socket, image_name=name).model_dump(mode="json"))
-    _write_json(folder / "inputs.json", values)
+    write_json(folder / "inputs.json", values)
 
 
 def write_manifest(
     folder: Path,
     description: DatasetDescription,
     *,
-    task: str,
+    tasks: tuple[str, ...],
     patient_by_case: Mapping[str, str],
     test: frozenset[str],
 ) -> None:
@@ -255,7 +208,7 @@ def write_manifest(
         dataset=description.dataset,
         title=description.title,
         version=description.version,
-        tasks=(task,),
+        tasks=tasks,
         licence=description.licence,
         citation=description.citation,
         source=description.source,
@@ -267,26 +220,3 @@ def write_manifest(
         files=digest_by_file(folder),
     )
     write_json_atomically(folder / DATASET_MANIFEST, manifest)
-
-
-_UNSIGNED = ("8-bit unsigned integer", "16-bit unsigned integer")
-
-
-def _write_or_copy(image: Any, source: SourceImage, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if source.file is not None and source.file.name.endswith(".nii.gz"):
-        shutil.copyfile(source.file, path)
-    else:
-        write_image(image, path)
-
-
-def _write_labels(label_map: Any, source: SourceImage, labels: LabelValues, path: Path) -> None:
-    """Copy a label map when none of its values changes, else write it."""
-    is_as_it_was = not labels.mapping and label_map.GetPixelIDTypeAsString() in _UNSIGNED
-    _write_or_copy(label_map, source if is_as_it_was else SourceImage(source.where, source.read), path)
-
-
-def _write_json(path: Path, document: Any) -> None:
-    # plain writes are enough where nobody can look yet
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{json.dumps(document, indent=1)}\n", encoding="utf-8")

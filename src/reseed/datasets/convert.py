@@ -14,12 +14,14 @@ from reseed.contracts.errors import InvalidDataset, UserError
 from reseed.contracts.evaluation import LesionClassification
 from reseed.contracts.task import Task
 from reseed.datasets.conversion import write_each, write_image_dataset, write_test_case
+from reseed.datasets.conversion_request import ConversionRequest
 from reseed.datasets.convert_dicom import dicom_cases
 from reseed.datasets.convert_folder import is_image_folder, read_folder
 from reseed.datasets.convert_nodules import write_nodule_dataset, write_scan_case
 from reseed.datasets.convert_npz import npz_cases
 from reseed.datasets.folder import publish_dataset, read_dataset
 from reseed.datasets.images import checked_volume
+from reseed.datasets.label_maps import refuse_mixed_tasks
 from reseed.datasets.nodule_scans import NoduleScan, npz_scans, table_scans
 from reseed.datasets.source_cases import (
     DatasetDescription,
@@ -31,66 +33,9 @@ from reseed.datasets.source_cases import (
 from reseed.datasets.split import drawn_test_cases, listed_test_cases, patients_of, refuse_leaks
 from reseed.datasets.structures import names_after, refuse_other_structures
 
+__all__ = ["ConversionRequest", "convert_cases", "convert_dataset"]
+
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ConversionRequest:
-    """
-    What a person asks for.
-
-    Parameters
-    ----------
-    source
-        A folder (Decathlon, nnU-Net, images/ and labels/, DICOM) or a .npz file.
-    out
-        The dataset folder to make; its name is the dataset's.
-    task
-        Whose sockets the cases fill.
-    channels
-        By the slug of an input socket: the number of a channel, or for DICOM the pattern of a series.
-        Empty: the one image input of the task, or its inputs in their order.
-    labels
-        New value of a label by the old one.
-    label_folder
-        For DICOM: the folder of label maps.
-    nodules
-        For scans with nodules: the table of them.
-    spacing_xyz_mm, hounsfield
-        Nominal, for a .npz file: the distance of voxels, and what 0 and 255 stand for.
-    patients
-        A table of whose each case is.
-    split
-        A table of which case or patient trains or tests; None to draw one.
-    test_fraction, seed
-        Part of the patients that a drawn split holds out, and its seed.
-    skip
-        Cases to leave out.
-    skip_unpaired
-        Leave out images without label map and label maps without image, instead of refusing.
-    title, version, licence, citation
-        For the manifest.
-    """
-
-    source: Path
-    out: Path
-    task: Task
-    channels: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[int, int] = field(default_factory=dict)
-    label_folder: Path | None = None
-    nodules: Path | None = None
-    spacing_xyz_mm: tuple[float, float, float] | None = None
-    hounsfield: tuple[float, float] = (-1000.0, 400.0)
-    patients: Path | None = None
-    split: Path | None = None
-    test_fraction: float = 0.3
-    seed: int = 0
-    skip: tuple[str, ...] = ()
-    skip_unpaired: bool = False
-    title: str = ""
-    version: str = "1.0"
-    licence: str = "as its source's"
-    citation: str = "as its source's"
 
 
 @dataclass(frozen=True)
@@ -115,12 +60,15 @@ def convert_dataset(asked: ConversionRequest, progress: Progress) -> DatasetMani
         One line per bad input.
     """
     _refuse_taken(asked.out)
+    asked.refuse_unasked_tasks()
     content = _with_patients(_checked_content(asked), asked.patients)
     scans = [case for case in content.cases if isinstance(case, NoduleScan)]
     images = [case for case in content.cases if isinstance(case, ImageCase)]
+    if scans and asked.further:
+        raise UserError(f"task {asked.task.task} is of nodules: its dataset is for no other task")
     if images:
-        checked_sockets(asked.task, list(images[0].channels))
-        refuse_other_structures(asked.task, asked.labels, content.label_names, where=str(asked.source))
+        refuse_mixed_tasks(asked.tasks, list(images[0].channels))
+        _refuse_other_structures(asked, content)
     test, how = _test_cases(content, asked)
     description = _description(asked, (*content.notes, how))
     progress(f"converting {len(content.cases)} cases, {len(test)} of them to test")
@@ -131,13 +79,14 @@ def convert_dataset(asked: ConversionRequest, progress: Progress) -> DatasetMani
                 folder, scans, test=test, task=asked.task, description=description, progress=progress
             )
             return
-        labels = LabelValues(asked.labels, names_after(asked.task, asked.labels, content.label_names))
+        (task, labels), *further = _labels_by_task(asked, content)
         write_image_dataset(
             folder,
             images,
             test=test,
-            task=asked.task,
+            task=task,
             labels=labels,
+            further=further,
             description=description,
             progress=progress,
         )
@@ -161,6 +110,8 @@ def convert_cases(asked: ConversionRequest, progress: Progress) -> int:
         As `convert_dataset`.
     """
     _refuse_taken(asked.out)
+    if asked.further:
+        raise UserError("cases alone have no reference, and are the same for every task: give one --task")
     cases = _checked_content(asked).cases
     images = [case for case in cases if isinstance(case, ImageCase)]
     sockets = checked_sockets(asked.task, list(images[0].channels)) if images else ()
@@ -178,6 +129,23 @@ def convert_cases(asked: ConversionRequest, progress: Progress) -> int:
     publish_dataset(asked.out, build)
     progress(f"{asked.out}: {len(cases)} cases")
     return len(cases)
+
+
+def _labels_by_task(asked: ConversionRequest, content: _Content) -> list[tuple[Task, LabelValues]]:
+    """The tasks, each with what it makes of the source's values."""
+    found = []
+    for task in asked.tasks:
+        mapping = asked.labels_of(task)
+        found.append((task, LabelValues(mapping, names_after(task, mapping, content.label_names))))
+    return found
+
+
+def _refuse_other_structures(asked: ConversionRequest, content: _Content) -> None:
+    for task in asked.tasks:
+        option = f"--label {task.task}:" if asked.further else "--label "
+        refuse_other_structures(
+            task, asked.labels_of(task), content.label_names, where=str(asked.source), option=option
+        )
 
 
 def _refuse_taken(out: Path) -> None:
@@ -285,11 +253,15 @@ def _test_cases(content: _Content, asked: ConversionRequest) -> tuple[frozenset[
     )
 
 
+def _task_names(asked: ConversionRequest) -> str:
+    return " and ".join(task.task for task in asked.tasks)
+
+
 def _description(asked: ConversionRequest, notes: Sequence[str]) -> DatasetDescription:
     digest = f", SHA-256 {file_digest(asked.source)}" if asked.source.is_file() else ""
     return DatasetDescription(
         dataset=asked.out.name,
-        title=asked.title or f"{asked.out.name}, converted for {asked.task.task}",
+        title=asked.title or f"{asked.out.name}, converted for {_task_names(asked)}",
         version=asked.version,
         licence=asked.licence,
         citation=asked.citation,

@@ -56,7 +56,7 @@ def write_nodule_dataset(
     write_each(scans, write, progress)
     _refuse_one_class(scans, test)
     _write_tables(folder, scans, test, task)
-    write_manifest(folder, description, task=task.task, patient_by_case=patient_by_case, test=test)
+    write_manifest(folder, description, tasks=(task.task,), patient_by_case=patient_by_case, test=test)
 
 
 def write_scan_case(folder: Path, scan: NoduleScan, task: Task) -> None:

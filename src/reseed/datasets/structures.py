@@ -36,7 +36,7 @@ def names_after(task: Task, mapping: Mapping[int, int], names: Mapping[int, str]
 
 
 def refuse_other_structures(
-    task: Task, mapping: Mapping[int, int], names: Mapping[int, str], *, where: str
+    task: Task, mapping: Mapping[int, int], names: Mapping[int, str], *, where: str, option: str = "--label "
 ) -> None:
     """
     Refuse to take for a lesion what the source calls something else.
@@ -53,6 +53,8 @@ def refuse_other_structures(
         Of old values; empty when the source has none.
     where
         The source, for the message.
+    option
+        What the words of the advice begin with.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def refuse_other_structures(
         return
     values = " and ".join(map(str, sorted(wanted)))
     found = ", ".join(f"{value} is {names[value]!r}" for value in sorted(names))
-    advice = _advice(task.evaluation, after, lesions, wrong)
+    advice = _advice(task.evaluation, after, lesions, wrong, option)
     raise InvalidDataset(
         f"{where}: label {values} must be the lesion, which task {task.task} takes it for; in the source "
         f"{found}: {advice}"
@@ -89,15 +91,17 @@ def _is_lesion(name: str) -> bool:
     return any(word in name.lower() for word in LESION_WORDS)
 
 
-def _advice(evaluation: Detection, after: Mapping[int, int], lesions: set[int], wrong: set[int]) -> str:
+def _advice(
+    evaluation: Detection, after: Mapping[int, int], lesions: set[int], wrong: set[int], option: str
+) -> str:
     """The words that give lesions their value and another structure one that is ignored."""
     values = evaluation.lesion_labels or (1,)
     if not lesions:
-        rule = f"give the lesion its value with --label OLD={values[0]}"
+        rule = f"give the lesion its value with {option}OLD={values[0]}"
         return f"{rule}, or a name with 'lesion' in it in the source's dataset.json"
     put_right = {**after, **{old: values[0] for old in lesions if after[old] not in values}}
     for old in sorted(wrong):
         taken = {value for key, value in put_right.items() if key not in wrong or key < old}
         put_right[old] = next((value for value in sorted(evaluation.ignored_labels) if value not in taken), 0)
-    words = [f"--label {old}={new}" for old, new in sorted(put_right.items()) if old != new]
+    words = [f"{option}{old}={new}" for old, new in sorted(put_right.items()) if old != new]
     return f"say {' '.join(words)}"
