@@ -53,6 +53,15 @@ def split(tmp_path):
 
 
 class TestScans:
+    def test_no_other_task(self, tmp_path, scans, table):
+        """
+        Nodules have a layout of their own, in which no other task finds its reference.
+        """
+        with pytest.raises(
+            UserError, match="lung_nodule_malignancy is of nodules: its dataset is for no oth"
+        ):
+            converted(tmp_path, scans, nodules=table, further=(task("pancreas_segmentation"),))
+
     def test_points_reach_the_case(self, tmp_path, scans, table, split):
         """
         A test case names its nodules as the platform does, in the order of the reference.

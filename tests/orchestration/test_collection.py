@@ -241,7 +241,8 @@ class TestCommands:
         self, both: Path, project: SmallProject, words: list[str], tmp_path: Path
     ):
         """
-        Every dataset that is not of its study's task is a line, before the first job of any study.
+        Every dataset that is not of its study's task is a line, before the first job of any study; where
+        jobs are to be run, also every one that is not here.
         """
         other = project.root / "datasets" / "other"
         shutil.copytree(project.dataset, other)
@@ -249,18 +250,29 @@ class TestCommands:
         (other / "dataset.json").write_text(json.dumps(manifest | {"tasks": ["three_features"]}))
         document = yaml.safe_load(both.read_text())
         first, second = document["studies"]
-        document["studies"] = [first, second | {"dataset": "other"}, second | {"study": "third"}]
-        document["studies"][2]["dataset"] = "lidc-nodules"
+        (project.root / "datasets" / "broken").mkdir()
+        (project.root / "datasets" / "broken" / "dataset.json").write_text("{")
+        document["studies"] = [
+            first,
+            second | {"dataset": "other"},
+            second | {"study": "third", "dataset": "lidc-nodules"},
+            second | {"study": "fourth", "dataset": "broken"},
+            second | {"study": "fifth", "dataset": "secret"},
+        ]
         both.write_text(yaml.safe_dump(document, sort_keys=False))
 
         done = _typed(*words, both, cwd=tmp_path)
 
         assert done.returncode == 2
-        assert done.stderr.splitlines() == [
+        lines = done.stderr.splitlines()
+        assert lines[:2] == [
             f"reseed: study second: dataset {other}: made for three_features, not for 'two_features'; "
             "`reseed data convert` takes several --task",
             "study third: dataset lidc-nodules: made for nodule_malignancy, not for 'two_features'",
         ]
+        assert lines[2].startswith(f"study fourth: {project.root}/datasets/broken/dataset.json:")
+        rest = ["study fifth: dataset secret: make it with"] if words == ["run"] else []
+        assert [line.partition(" `reseed")[0] for line in lines[3:]] == rest
         assert not (tmp_path / "both").exists()
 
     def test_place_is_taken(self, both: Path, tmp_path: Path):

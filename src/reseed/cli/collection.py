@@ -11,7 +11,6 @@ from rich.console import Console
 from reseed.cli.study import EXIT_INCOMPLETE, EXIT_INTERRUPTED, finished
 from reseed.cli.study_data import missing_lines, planned_inputs, provisional_lines, refuse_unfit_datasets
 from reseed.cli.study_request import StudyRequest, study_run_for
-from reseed.contracts.errors import InvalidDataset
 from reseed.contracts.footprint import amount_text
 from reseed.contracts.job import JobKind, JobState
 from reseed.orchestration.collection import (
@@ -75,10 +74,8 @@ def run_collection(
 
 
 def _refuse_missing_data(context: CollectionContext, asked: StudyRequest) -> None:
-    refuse_unfit_datasets(context.studies, asked)
     missing = missing_lines(context.studies, asked, context.collection.datasets)
-    if missing:
-        raise InvalidDataset("\n".join(missing))
+    refuse_unfit_datasets(context.studies, asked, missing=missing)
 
 
 def plan_collection(asked: StudyRequest, *, as_json: bool) -> None:

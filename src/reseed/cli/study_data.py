@@ -27,14 +27,23 @@ def dataset_here(study: StudyContext, asked: StudyRequest) -> Path | None:
     return kept_dataset(study.study.dataset, root=asked.datasets_folder(study.project))
 
 
-def refuse_unfit_datasets(studies: Sequence[StudyContext], asked: StudyRequest) -> None:
+def refuse_unfit_datasets(
+    studies: Sequence[StudyContext], asked: StudyRequest, *, missing: Sequence[str] = ()
+) -> None:
     """
     Refuse datasets of other tasks than the studies that name them, before anything is done.
+
+    Parameters
+    ----------
+    studies, asked
+        Whose datasets, and where they are kept.
+    missing
+        Further lines, of what must be there and is not.
 
     Raises
     ------
     InvalidDataset
-        One line per study.
+        One line per study, and those.
     """
     lines = []
     for study in studies:
@@ -51,8 +60,8 @@ def refuse_unfit_datasets(studies: Sequence[StudyContext], asked: StudyRequest) 
             made_for = f"made for {', '.join(tasks)}, not for {study.study.task!r}"
             advice = "; `reseed data convert` takes several --task" if name not in KNOWN_DATASETS else ""
             lines.append(f"study {study.study.study}: dataset {folder or name}: {made_for}{advice}")
-    if lines:
-        raise InvalidDataset("\n".join(lines))
+    if lines or missing:
+        raise InvalidDataset("\n".join([*lines, *missing]))
 
 
 def planned_inputs(study: StudyContext, asked: StudyRequest, code_digest: Callable[[str], str]) -> PlanInputs:
@@ -86,7 +95,7 @@ def missing_lines(
     """What has to be brought, a line for each dataset that is neither here nor can be built."""
     users: dict[str, list[StudyContext]] = {}
     for study in studies:
-        if study.study.dataset not in KNOWN_DATASETS and dataset_here(study, asked) is None:
+        if study.study.dataset not in KNOWN_DATASETS and _is_away(study, asked):
             users.setdefault(study.study.dataset, []).append(study)
     lines = []
     for name, found in users.items():
@@ -101,6 +110,14 @@ def missing_lines(
             f"`reseed data convert SOURCE {tasks} --out {place}`"
         )
     return lines
+
+
+def _is_away(study: StudyContext, asked: StudyRequest) -> bool:
+    """Whether nothing is where a study's dataset should be."""
+    try:
+        return dataset_here(study, asked) is None
+    except InvalidDataset:
+        return False
 
 
 def _listed(names: Iterable[str]) -> str:
