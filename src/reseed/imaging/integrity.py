@@ -24,6 +24,7 @@ from reseed.imaging.nifti import nifti_header
 
 _HEADER_BYTES = 65_536
 _BLOCK_BYTES = 1 << 20
+_NIFTI = (".nii", ".nii.gz")
 
 
 def check_integrity(path: Path, voxels: NDArray[Any] | None = None) -> None:
@@ -51,15 +52,8 @@ def check_integrity(path: Path, voxels: NDArray[Any] | None = None) -> None:
             return
         if name.endswith((".mha", ".mhd")):
             _check_metaimage(path)
-        elif name.endswith(".nii.gz"):
-            _check_gzip(path)
-            with gzip.open(path, "rb") as stream:
-                _check_finite(stream)
-        elif name.endswith(".nii"):
-            with path.open("rb") as stream:
-                _check_nifti_size(stream.read(_HEADER_BYTES), path.stat().st_size)
-                stream.seek(0)
-                _check_finite(stream)
+        elif name.endswith(_NIFTI):
+            _check_nifti(path)
     except OSError as error:
         raise UnusableImage(f"cannot be read: {error.strerror or error}") from None
 
@@ -106,11 +100,8 @@ def check_header(path: Path) -> None:
     try:
         if name.endswith((".mha", ".mhd")):
             metaimage_header(path)
-        elif name.endswith(".nii"):
-            with path.open("rb") as stream:
-                nifti_header(stream.read(_HEADER_BYTES))
-        elif name.endswith(".nii.gz"):
-            with gzip.open(path, "rb") as stream:
+        elif name.endswith(_NIFTI):
+            with _opened(path) as stream:
                 nifti_header(stream.read(_HEADER_BYTES))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         _refuse_gzip(error)
@@ -147,6 +138,23 @@ def _check_zlib(blocks: Iterator[bytes], expected: int) -> None:
         raise UnusableImage(f"is broken: its compressed voxels cannot be read ({error})") from None
     if not inflater.eof or found != expected:
         raise UnusableImage(f"is cut short: {found} bytes of voxels, {expected} needed")
+
+
+def _opened(path: Path) -> io.BufferedIOBase:
+    """A NIfTI file to read, unpacked."""
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def _check_nifti(path: Path) -> None:
+    if path.name.lower().endswith(".gz"):
+        _check_gzip(path)
+    else:
+        with path.open("rb") as stream:
+            expected, found = nifti_header(stream.read(_HEADER_BYTES)).n_bytes, path.stat().st_size
+        if found < expected:
+            raise UnusableImage(f"is cut short: {found} bytes, {expected} needed")
+    with _opened(path) as stream:
+        _check_finite(stream)
 
 
 def _check_gzip(path: Path) -> None:
@@ -196,9 +204,3 @@ def _refuse_gzip(error: Exception) -> NoReturn:
     if isinstance(error, EOFError):
         raise UnusableImage("is a truncated gzip file: it ends before its end") from None
     raise UnusableImage(f"is not a gzip file, or a broken one ({error})") from None
-
-
-def _check_nifti_size(start: bytes, found: int) -> None:
-    expected = nifti_header(start).n_bytes
-    if found < expected:
-        raise UnusableImage(f"is cut short: {found} bytes, {expected} needed")
