@@ -108,11 +108,9 @@ class Obstacles:
         InfrastructureError
             What it said of the first.
         """
-        for active in running:
-            if not active.trouble.has_lasted(self._patience_s):
-                return
-        for active in running:
-            raise InfrastructureError(f"{active.job.name}: {active.trouble.error}") from active.trouble.error
+        first = next(iter(running), None)
+        if first is not None and all(active.trouble.has_lasted(self._patience_s) for active in running):
+            raise InfrastructureError(f"{first.job.name}: {first.trouble.error}") from first.trouble.error
 
     def engine_has_room(self) -> None:
         """A job has been started."""
