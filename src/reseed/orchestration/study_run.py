@@ -28,6 +28,7 @@ from reseed.orchestration.footprint.rates import site as example_site
 from reseed.orchestration.footprint.recorder import FootprintRecorder
 from reseed.orchestration.footprint.totals import study_footprint
 from reseed.orchestration.footprint.words import reproduction_line
+from reseed.orchestration.orphans import end_orphans
 from reseed.orchestration.outcome import Listener, Outcome
 from reseed.orchestration.plan import COMPARISON, Plan, PlanInputs, study_plan
 from reseed.orchestration.provenance import surroundings
@@ -48,7 +49,6 @@ from reseed.orchestration.slurm.cluster import SlurmCluster
 from reseed.orchestration.slurm.submission import Submission
 from reseed.orchestration.slurm.watch import SlurmRunner
 from reseed.orchestration.state import exclusive
-from reseed.orchestration.strays import end_strays
 from reseed.orchestration.study_file import StudyContext
 from reseed.orchestration.study_folder import StudyFolder
 from reseed.orchestration.workspace import sweep
@@ -199,7 +199,7 @@ class StudyRun:
 
         _release_leftovers(executor, self.folder, view)
         executors = {each.name: each for each in (self.own_executor, executor)}
-        end_strays(self.folder, whole, executors, view.notice)
+        end_orphans(self.folder, whole, executors, view.notice)
         gpus = view.around.hardware.gpus
         gpu = gpus[0].partition(",")[0] if gpus else None
         recorder = FootprintRecorder(self.folder, executor_for, self.site, gpu, view)

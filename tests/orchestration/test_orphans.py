@@ -19,11 +19,11 @@ from reseed.contracts.job import Attempt, JobRecord, JobState
 from reseed.documents.reading import read_json
 from reseed.orchestration.clock import boot_instant, utc_now
 from reseed.orchestration.executors.process import ProcessExecutor, started
+from reseed.orchestration.orphans import end_orphans
 from reseed.orchestration.plan import Plan
 from reseed.orchestration.project import Project
 from reseed.orchestration.prune import leftovers
 from reseed.orchestration.state import write_job_record
-from reseed.orchestration.strays import end_strays
 from reseed.orchestration.study_folder import StudyFolder
 
 from .conftest import SmallProject
@@ -123,7 +123,7 @@ def test_one_that_does_not_stop_is_killed(project: SmallProject, tmp_path: Path)
     with started(folder, deaf, environment=dict(os.environ), cwd=tmp_path) as program:
         while not folder.log.read_text():
             time.sleep(0.01)
-        end_strays(study, Plan(()), {"process": executor}, notices.append, grace_s=0.5)
+        end_orphans(study, Plan(()), {"process": executor}, notices.append, grace_s=0.5)
 
     assert program.returncode == -signal.SIGKILL
     assert notices == ["train/a: still runs and the plan does not ask for it any more; it is stopped"]

@@ -30,7 +30,7 @@ _LATER = "it is left to the next `reseed run`"
 _INTERVAL_S = 0.1
 
 
-def end_strays(
+def end_orphans(
     study: StudyFolder,
     plan: Plan,
     executors: Mapping[str, Executor],
@@ -54,17 +54,17 @@ def end_strays(
     grace_s
         How long a job may take to stop before it is killed, and then again before it is left.
     """
-    strays = [] if study.jobs.is_symlink() else list(_found(study, plan, executors))
+    orphans = [] if study.jobs.is_symlink() else list(_found(study, plan, executors))
     since = time.monotonic()
     try:
-        while strays := [stray for stray in strays if not stray.has_ended(since, grace_s, tell)]:
+        while orphans := [orphan for orphan in orphans if not orphan.has_ended(since, grace_s, tell)]:
             time.sleep(_INTERVAL_S)
     except EngineSilent as error:
         tell(f"{error}; jobs that the plan does not ask for any more may run on until the next `reseed run`")
 
 
 @dataclass
-class _Stray:
+class _Orphan:
     study: StudyFolder
     record: JobRecord
     attempt: Attempt
@@ -118,7 +118,7 @@ class _Stray:
         discard(self.job, folder, keep_checkpoints=True)
 
 
-def _found(study: StudyFolder, plan: Plan, executors: Mapping[str, Executor]) -> Iterator[_Stray]:
+def _found(study: StudyFolder, plan: Plan, executors: Mapping[str, Executor]) -> Iterator[_Orphan]:
     """What is recorded as running and is not in a plan."""
     wanted = {job.key for job in plan.jobs}
     for path in sorted(study.jobs.glob("*")):
@@ -131,4 +131,4 @@ def _found(study: StudyFolder, plan: Plan, executors: Mapping[str, Executor]) ->
             continue  # another version's: no job of ours
         attempt = record.last
         if record.state is JobState.RUNNING and attempt is not None and attempt.executor in executors:
-            yield _Stray(study, record, attempt, executors[attempt.executor])
+            yield _Orphan(study, record, attempt, executors[attempt.executor])
