@@ -23,7 +23,7 @@ from reseed.service.security.authorisation import NotLoggedIn, NotThere, logged_
 from reseed.service.security.csrf import csrf_token
 from reseed.service.security.rates import TooOften, count_or_refuse, is_exhausted
 from reseed.service.security.sessions import COOKIE, cookie_value, log_in, log_out, user_of_password
-from reseed.service.security.usernames import known_username
+from reseed.service.security.usernames import normalised_username
 from reseed.service.uploads.admission import kept_by
 
 router = APIRouter(tags=["account"])
@@ -104,7 +104,7 @@ def authenticated_login(
         After too many failures, also for the right password.
     """
     settings = installation.settings
-    keys = (f"login:{known_username(username) or '?'}", f"login-from:{address}")
+    keys = (f"login:{normalised_username(username) or '?'}", f"login-from:{address}")
     limits = (settings.logins_per_quarter_hour, 10 * settings.logins_per_quarter_hour)
     now_s = time.time()
     with installation.database.read() as session:

@@ -13,7 +13,7 @@ from reseed.service.database.models import User
 from reseed.service.database.transitions import record_event
 from reseed.service.security.passwords import password_hash
 from reseed.service.security.sessions import end_sessions
-from reseed.service.security.usernames import known_username
+from reseed.service.security.usernames import normalised_username
 
 
 def add_user(
@@ -33,13 +33,13 @@ def add_user(
     UserError
         When the name is taken or breaks its rule, or the password is weak.
     """
-    known = known_username(username)
-    if known is None:
+    normalised = normalised_username(username)
+    if normalised is None:
         raise UserError(
             f"user name {username!r}: needs 2 to 64 lower case letters, digits, ., _ and -, "
             "a letter or digit first"
         )
-    username = known
+    username = normalised
     if session.scalar(select(User.pk).where(User.username == username)) is not None:
         raise UserError(f"user name {username!r} is taken")
     user = User(
@@ -82,7 +82,7 @@ def named_user(session: Session, username: str) -> User:
     UserError
         When there is none.
     """
-    name = known_username(username)
+    name = normalised_username(username)
     user = None if name is None else session.scalar(select(User).where(User.username == name))
     if user is None:
         raise UserError(f"there is no user {username!r}")

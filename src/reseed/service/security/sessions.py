@@ -14,7 +14,7 @@ from reseed.service.database.columns import now_utc
 from reseed.service.database.models import LoginSession, User
 from reseed.service.database.transitions import record_event
 from reseed.service.security.passwords import is_password, needs_new_hash, password_hash
-from reseed.service.security.usernames import known_username
+from reseed.service.security.usernames import normalised_username
 
 COOKIE: Final = "reseed_session"
 _SALT = "reseed.session"
@@ -22,7 +22,7 @@ _SALT = "reseed.session"
 
 def user_of_password(session: Session, username: str, password: str) -> User | None:
     """The active user of that name and password, or None, after the same time; renews a weak hash."""
-    name = known_username(username)
+    name = normalised_username(username)
     user = None if name is None else session.scalar(select(User).where(User.username == name))
     fits = is_password(password, None if user is None else user.password_hash)
     if user is None or not fits or not user.is_active:
