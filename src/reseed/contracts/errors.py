@@ -59,6 +59,23 @@ class JobFailed(UserError):
     """A job of a study ended without its result."""
 
 
+class RefusedOutput(JobFailed):
+    """
+    What a program left behind is not taken.
+
+    Parameters
+    ----------
+    what
+        The output, or the place in it, whose name the program chose.
+    rule
+        What it breaks; names nothing that the program chose.
+    """
+
+    def __init__(self, what: str, rule: str) -> None:
+        super().__init__(f"{what}: {rule}")
+        self.rule = rule
+
+
 class InfrastructureError(ReseedError):
     """The machine, the container engine or the network failed, not the person."""
 

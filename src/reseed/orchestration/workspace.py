@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reseed.contracts.errors import JobFailed
+from reseed.contracts.errors import JobFailed, RefusedOutput
 from reseed.contracts.files import sync_folder, sync_tree
 from reseed.contracts.job import InputFolder, Job
 from reseed.orchestration.study_folder import AttemptFolder, JobFolder, StudyFolder
@@ -189,7 +189,7 @@ def refuse_unsafe_output(root: Path) -> None:
 
     Raises
     ------
-    JobFailed
+    RefusedOutput
         Naming the first symlink, device, socket or pipe, the first name that is not UTF-8, or the
         limit that was passed.
     """
@@ -199,19 +199,17 @@ def refuse_unsafe_output(root: Path) -> None:
         shown = path.relative_to(root)
         if not _is_utf8(str(shown)):
             escaped = os.fsencode(shown).decode(errors="backslashreplace")
-            raise JobFailed(f"output {escaped}: only names in UTF-8 are taken")
+            raise RefusedOutput(f"output {escaped}", "only names in UTF-8 are taken")
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            raise JobFailed(
-                f"output {shown}: only files and folders are taken, this is a {_kind(status.st_mode)}"
-            )
+            kind = _kind(status.st_mode)
+            raise RefusedOutput(f"output {shown}", f"only files and folders are taken, this is a {kind}")
         n_files += 1
         n_bytes += status.st_size if stat.S_ISREG(status.st_mode) else 0
     if n_files > OUTPUT_LIMIT_FILES:
-        raise JobFailed(f"output: at most {OUTPUT_LIMIT_FILES} files are taken, got {n_files}")
+        raise RefusedOutput("output", f"at most {OUTPUT_LIMIT_FILES} files are taken, got {n_files}")
     if n_bytes > OUTPUT_LIMIT_BYTES:
-        raise JobFailed(
-            f"output: at most {OUTPUT_LIMIT_BYTES >> 30} GiB are taken, got {n_bytes / 2**30:.1f}"
-        )
+        at_most, found = OUTPUT_LIMIT_BYTES >> 30, n_bytes / 2**30
+        raise RefusedOutput("output", f"at most {at_most} GiB are taken, got {found:.1f}")
 
 
 def _is_utf8(name: str) -> bool:

@@ -8,7 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
-from reseed.contracts.errors import InfrastructureError, UserError
+from reseed.contracts.errors import InfrastructureError, RefusedOutput
 from reseed.contracts.files import (
     make_folder,
     sync_folder,
@@ -183,12 +183,9 @@ def _refusal(
     if status.state is ProgramState.EXITED and status.exit_code == 0:
         try:
             _publish(folder.output, program.result)
-        except UserError as error:
-            if program.quotes:
-                return plain(str(error))
-            # the program chose the names
+        except RefusedOutput as error:
             _log.warning("output refused", extra={"program": program.name, "error": str(error)})
-            return f"output: {str(error).rpartition(': ')[2]}"
+            return plain(str(error)) if program.quotes else f"output: {error.rule}"
         return None
     if status.timed_out:
         cancelled = status.why or "timed out"
