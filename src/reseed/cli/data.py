@@ -8,6 +8,27 @@ from typing import Annotated
 
 import typer
 
+from reseed.cli.conversion_options import (
+    CasesOnlyOption,
+    ChannelOption,
+    CitationOption,
+    DatasetOutOption,
+    HounsfieldOption,
+    LabelFolderOption,
+    LabelOption,
+    LicenceOption,
+    NodulesOption,
+    PatientsOption,
+    SeedOption,
+    SkipOption,
+    SkipUnpairedOption,
+    SourceArgument,
+    SpacingOption,
+    SplitOption,
+    TasksOption,
+    TestFractionOption,
+    TitleOption,
+)
 from reseed.cli.evaluate import named_task, nearest_tasks_folder
 from reseed.contracts.errors import UserError
 from reseed.datasets import KNOWN_DATASETS, build_dataset, check_dataset
@@ -60,78 +81,25 @@ def get(
 
 @app.command()
 def convert(  # noqa: PLR0913, PLR0917  (one parameter for each option)
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder of the Medical Segmentation Decathlon or nnU-Net (imagesTr, labelsTr), folder with "
-            " images/ and labels/, folder of DICOM series, folder of CT scans, or .npz file."
-        ),
-    ],
-    task: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME|FILE",
-            help="The task whose sockets the cases fill. Repeat to write the references of several tasks of "
-            "the same images; the label values of the first one train.",
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Dataset folder to make; its name is the dataset's.")
-    ],
-    channel: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SLUG=WHICH",
-            help="Which images fill an input socket: the number of a channel, or for DICOM a pattern of the "
-            "series description or folder. Repeat for several inputs.",
-        ),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="OLD=NEW",
-            help="Change a value of the label maps; TASK:OLD=NEW does for one of several tasks. Repeat.",
-        ),
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="For DICOM: the folder with CASE.nii.gz label maps.")
-    ] = None,
-    nodules: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV", help="For CT scans: columns case, patient, nodule, x_mm, y_mm, z_mm, label."
-        ),
-    ] = None,
-    spacing: Annotated[
-        tuple[float, float, float] | None,
-        typer.Option(metavar="X Y Z", help="For .npz: distance of voxels in mm, recorded as nominal."),
-    ] = None,
-    hounsfield: Annotated[
-        tuple[float, float],
-        typer.Option(metavar="LOW HIGH", help="For .npz of CT nodules: what bytes 0 and 255 stand for."),
-    ] = (-1000.0, 400.0),
-    patients: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Columns case and patient: whose each case is.")
-    ] = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="Columns part (training, test) and case or patient; else drawn."),
-    ] = None,
-    test_fraction: Annotated[
-        float, typer.Option(metavar="F", help="Part of the patients that a drawn split holds out.")
-    ] = 0.3,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of a drawn split.")] = 0,
-    skip: Annotated[list[str] | None, typer.Option(metavar="CASE", help="Leave a case out. Repeat.")] = None,
-    skip_unpaired: Annotated[
-        bool, typer.Option("--skip-unpaired", help="Leave out images without label map and the reverse.")
-    ] = False,
-    cases_only: Annotated[
-        bool,
-        typer.Option("--cases-only", help="Write cases to predict, as under /input; no reference, no split."),
-    ] = False,
-    title: Annotated[str, typer.Option(help="Of the dataset.")] = "",
-    licence: Annotated[str, typer.Option(help="Of the data.")] = "as its source's",
-    citation: Annotated[str, typer.Option(help="What to cite.")] = "as its source's",
+    source: SourceArgument,
+    task: TasksOption,
+    out: DatasetOutOption,
+    channel: ChannelOption = None,
+    label: LabelOption = None,
+    labels: LabelFolderOption = None,
+    nodules: NodulesOption = None,
+    spacing: SpacingOption = None,
+    hounsfield: HounsfieldOption = (-1000.0, 400.0),
+    patients: PatientsOption = None,
+    split: SplitOption = None,
+    test_fraction: TestFractionOption = 0.3,
+    seed: SeedOption = 0,
+    skip: SkipOption = None,
+    skip_unpaired: SkipUnpairedOption = False,
+    cases_only: CasesOnlyOption = False,
+    title: TitleOption = "",
+    licence: LicenceOption = "as its source's",
+    citation: CitationOption = "as its source's",
 ) -> None:
     """
     Make a dataset folder from images that you have, split by patient, whole or not at all.
