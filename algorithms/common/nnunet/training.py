@@ -159,14 +159,7 @@ def trained_network(
         if saved is not None:
             _restore(trainer, saved)
             log_event("resumed", epoch=trainer.current_epoch, iteration=trainer.iteration)
-        try:
-            trainer.run_training()
-        except Interrupted:
-            saving.save()
-            raise
-        finally:
-            # after the checkpoint: who asks for a stop may not wait for long
-            trainer.stop_workers()
+        _run(trainer, saving)
     # a training that has ended, and whose next step is killed, need not be done again
     saving.save()
     return TrainedNetwork(
@@ -181,6 +174,18 @@ def trained_network(
         resolved=resolved_training(trainer, settings, member),
         initial=initial,
     )
+
+
+def _run(trainer: Any, saving: _Saving) -> None:
+    """Train to the last epoch, or to a checkpoint where a stop was requested; leaves no worker behind."""
+    try:
+        trainer.run_training()
+    except Interrupted:
+        saving.save()
+        raise
+    finally:
+        # after the checkpoint: who asks for a stop may not wait for long
+        trainer.stop_workers()
 
 
 def _new_trainer(plans: dict[str, Any], configuration: str, dataset_json: dict[str, Any], device: str) -> Any:
