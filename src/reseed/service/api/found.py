@@ -8,17 +8,26 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from reseed.service.database.models import Algorithm, Base, Challenge, Phase
+from reseed.service.database.models import Algorithm, Base, Challenge, Membership, Phase, Team
 from reseed.service.domain.permissions import Action
 from reseed.service.security.authorisation import Asker, NotThere, logged_in, require, require_view
 
 Row = TypeVar("Row", bound=Base)
+Part = TypeVar("Part", Membership, Team)
 
 
 def found_row(session: Session, table: type[Row], pk: UUID, noun: str, *options: Any) -> Row:
     """The row of that identifier; raises NotThere. Whether it may be seen is the caller's to ask."""
     row = session.get(table, pk, options=options)
     if row is None:
+        raise NotThere(f"there is no {noun} {pk}")
+    return row
+
+
+def found_part(session: Session, table: type[Part], pk: UUID, noun: str, challenge: Challenge) -> Part:
+    """The row of that identifier in a challenge; raises NotThere also for one of another challenge."""
+    row = found_row(session, table, pk, noun)
+    if row.challenge_pk != challenge.pk:
         raise NotThere(f"there is no {noun} {pk}")
     return row
 

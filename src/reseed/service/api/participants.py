@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from reseed.service.api.asking import AskerHere, InstallationHere
-from reseed.service.api.found import found_challenge, found_row
+from reseed.service.api.found import found_challenge, found_part
 from reseed.service.api.pagination import Page, PagingHere
 from reseed.service.api.problem import Conflict, problems
 from reseed.service.api.shapes import Person
@@ -21,7 +21,7 @@ from reseed.service.database.models import Challenge, Membership, User
 from reseed.service.database.transitions import record_event
 from reseed.service.domain.permissions import Action
 from reseed.service.domain.roles import JoinPolicy, MembershipState, Role
-from reseed.service.security.authorisation import NotThere, logged_in, require
+from reseed.service.security.authorisation import logged_in, require
 
 router = APIRouter(prefix="/challenges/{slug}", tags=["participants"])
 
@@ -130,9 +130,7 @@ def change_participant(
     with installation.database.write() as session:
         challenge = found_challenge(session, asker, slug)
         require(session, asker, Action.MANAGE_PARTICIPANTS, challenge_pk=challenge.pk)
-        membership = found_row(session, Membership, pk, "participant")
-        if membership.challenge_pk != challenge.pk:
-            raise NotThere(f"there is no participant {pk}")
+        membership = found_part(session, Membership, pk, "participant", challenge)
         before = membership.state
         membership.state = change.state
         membership.role = change.role or membership.role

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from reseed.service.api.asking import AskerHere, InstallationHere
-from reseed.service.api.found import found_challenge, found_row
+from reseed.service.api.found import found_challenge, found_part
 from reseed.service.api.pagination import Page, PagingHere
 from reseed.service.api.problem import Conflict, problems
 from reseed.service.api.shapes import Person
@@ -164,10 +164,7 @@ def _found_team(session: Session, asker: Asker, slug: str, pk: UUID) -> Team:
     challenge = found_challenge(session, asker, slug)
     logged_in(asker)
     require(session, asker, Action.VIEW_TEAMS, challenge_pk=challenge.pk)
-    team = found_row(session, Team, pk, "team")
-    if team.challenge_pk != challenge.pk:
-        raise NotThere(f"there is no team {pk}")
-    return team
+    return found_part(session, Team, pk, "team", challenge)
 
 
 def _require_edit(session: Session, asker: Asker, team: Team) -> None:
