@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -29,7 +30,9 @@ def run_entry_point(main: Callable[[Path, Environment], None], *, leaves_failure
     Run an entry point and end the process.
 
     Whatever goes wrong, the last line of stderr says it in one line, and the training contract's
-    failure file holds the same; a mistake of ours is preceded by its traceback.
+    failure file holds the same; a mistake of ours is preceded by its traceback. After a failure Python
+    does not take itself down: if a thread that a library left behind is within torch at that moment, the
+    process is aborted, with other last words and another code.
 
     Parameters
     ----------
@@ -45,15 +48,15 @@ def run_entry_point(main: Callable[[Path, Environment], None], *, leaves_failure
     try:
         main(root, os.environ)
     except Interrupted as interruption:
-        print(f"interrupted: {interruption}", file=sys.stderr)  # noqa: T201 (the contract's last words)
-        sys.exit(EXIT_INTERRUPTED)
+        _leave_last_words(f"interrupted: {interruption}", None)
+        _end_at_once(EXIT_INTERRUPTED)
     except ReseedError as error:
         _leave_last_words(" · ".join(str(error).splitlines()), failure)
-        sys.exit(EXIT_FAILURE)
+        _end_at_once(EXIT_FAILURE)
     except Exception as error:  # noqa: BLE001 (the outermost frame)
         traceback.print_exc()
         _leave_last_words(f"{type(error).__name__}: {' '.join(str(error).split())}", failure)
-        sys.exit(EXIT_FAILURE)
+        _end_at_once(EXIT_FAILURE)
     sys.exit(0)
 
 
@@ -62,3 +65,11 @@ def _leave_last_words(line: str, failure: Path | None) -> None:
         failure.parent.mkdir(parents=True, exist_ok=True)
         failure.write_text(f"{line}\n", encoding="utf-8")
     print(line, file=sys.stderr)  # noqa: T201 (the contract's last words)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        # nobody may be left to read them
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)

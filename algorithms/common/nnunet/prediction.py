@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.inference.sliding_window_prediction import compute_gaussian
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -20,6 +19,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from algorithms.common.nnunet.memory import clear_memory_errors
 from algorithms.common.nnunet.network_grid import NetworkGrid
 from algorithms.common.nnunet.precision import mixed_precision
+from algorithms.common.nnunet.sliding_window import SlidingWindowPredictor
 from algorithms.common.nnunet.stored import StoredNetwork
 from algorithms.common.nnunet.trainer import ReseedTrainer
 from algorithms.common.nnunet.weights import load_arrays
@@ -176,7 +176,7 @@ class Ensemble:
         benchmark = torch.backends.cudnn.benchmark
         # it prints what it does not do on a CPU, and stdout is a log of JSON lines
         with contextlib.redirect_stdout(io.StringIO()):
-            predictor = nnUNetPredictor(
+            predictor = SlidingWindowPredictor(
                 tile_step_size=TILE_STEP, use_gaussian=True, use_mirroring=first.mirror_axes is not None,
                 perform_everything_on_device=self._device.type == "cuda", device=self._device,
                 allow_tqdm=False,
