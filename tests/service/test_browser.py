@@ -21,7 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api
 from sqlalchemy import select
 
-from reseed.service.database.models import Run, Submission, User
+from reseed.service.database.models import Run, Submission, TeamInvitation, User
 from reseed.service.database.transitions import transition
 from reseed.service.domain.states import SubmissionState
 from reseed.service.security.passwords import password_hash
@@ -39,7 +39,7 @@ DEVICES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 @pytest.fixture
 def full_world(world: World) -> World:
-    """A released phase with submissions that are good, bad and single, and one that runs."""
+    """A released phase with submissions that are good, bad and single, one that runs, and an invitation."""
     rng = np.random.default_rng(4)
     take_back(world, "evaluation")
     for name, strength, n_runs in (("slow", 1.8, 5), ("weak", 0.3, 5), ("once", 2.0, 1)):
@@ -47,9 +47,13 @@ def full_world(world: World) -> World:
     add_ranked(world, "good", 2.0, 5, rng, username="participant")
     release(world, allows_csv=True)
     with world.database.write() as session:
-        for user in session.scalars(select(User).where(User.username.in_(["participant", "organiser"]))):
+        for user in session.scalars(
+            select(User).where(User.username.in_(["participant", "organiser", "viewer"]))
+        ):
             user.password_hash = password_hash(PASSWORD, username=user.username)
         own = session.scalars(select(User).where(User.username == "participant")).one()
+        asked = session.scalars(select(User).where(User.username == "viewer")).one()
+        session.add(TeamInvitation(team_pk=UUID(world.names["team"]), user_pk=asked.pk))
         phase = phase_of(world, session)
         running = add_submission(session, phase, own, add_image(session, own, "next-net"), 2)
         transition(session, running, SubmissionState.CHECKING)
@@ -116,6 +120,7 @@ def test_everybody_can_use_every_page(
         "submit": f"{PHASE}submit/",
         "submission": f"/submissions/{names['running']}/",
         "evaluation": f"/evaluations/{names['good_evaluation']}/",
+        "teams": "/challenges/nodules/teams/",
         "account": "/account/",
     }
     # axe is a script of its own, which the pages' policy would refuse
@@ -133,11 +138,15 @@ def test_everybody_can_use_every_page(
                 if (device, scheme) != ("phone", "dark"):
                     _check(page, f"{name}, {device}, {scheme}")
         page.emulate_media(color_scheme="light")
-        page.context.clear_cookies()
-        log_in(page, address, "organiser")
-        page.goto(f"{address}{PHASE}organise/")
-        page.screenshot(path=folder / f"organise-{device}-light.png", full_page=True)
-        _check(page, f"organise, {device}")
+        for user, name, path in (
+            ("organiser", "organise", f"{PHASE}organise/"),
+            ("viewer", "invited", "/challenges/nodules/teams/"),
+        ):
+            page.context.clear_cookies()
+            log_in(page, address, user)
+            page.goto(address + path)
+            page.screenshot(path=folder / f"{name}-{device}-light.png", full_page=True)
+            _check(page, f"{name}, {device}")
 
 
 def _check(page: sync_api.Page, what: str) -> None:

@@ -108,8 +108,8 @@ def invite(
 ) -> TeamShape:
     """Ask a participant of the challenge to join your team; they are in it once they have said yes."""
     with installation.database.write() as session:
-        team = _found_team(session, asker, slug, pk)
-        _require_edit(session, asker, team)
+        team = found_team(session, asker, slug, pk)
+        require_edit(session, asker, team)
         user = named_user(session, wanted.username)
         _refuse_outsider(session, team, user)
         _refuse_second_team(session, team, user)
@@ -124,7 +124,7 @@ def invite(
 def join_team(slug: SlugInPath, pk: UUID, installation: InstallationHere, asker: AskerHere) -> TeamShape:
     """Say yes to an invitation; those of other teams of the challenge are gone with that."""
     with installation.database.write() as session:
-        team = _found_team(session, asker, slug, pk)
+        team = found_team(session, asker, slug, pk)
         user = session.get_one(User, asker.pk)
         require(session, asker, Action.JOIN_TEAM, challenge_pk=team.challenge_pk)
         if all(each.user_pk != user.pk for each in team.invitations):
@@ -141,9 +141,9 @@ def remove_team_member(
 ) -> TeamShape:
     """Take a person, or their invitation, out of your team, or yourself out of any; its owner stays."""
     with installation.database.write() as session:
-        team = _found_team(session, asker, slug, pk)
+        team = found_team(session, asker, slug, pk)
         if logged_in(asker).username != username:
-            _require_edit(session, asker, team)
+            require_edit(session, asker, team)
         else:
             require(session, asker, Action.JOIN_TEAM, challenge_pk=team.challenge_pk)
         rows: tuple[list[TeamMember], list[TeamInvitation]] = (team.members, team.invitations)
@@ -160,14 +160,26 @@ def remove_team_member(
         return TeamShape.of(team)
 
 
-def _found_team(session: Session, asker: Asker, slug: str, pk: UUID) -> Team:
+def found_team(session: Session, asker: Asker, slug: str, pk: UUID) -> Team:
+    """
+    A team of a challenge.
+
+    Raises
+    ------
+    NotLoggedIn
+    NotThere
+        When there is none.
+    NotAllowed
+        For whoever does not take part in the challenge.
+    """
     challenge = found_challenge(session, asker, slug)
     logged_in(asker)
     require(session, asker, Action.VIEW_TEAMS, challenge_pk=challenge.pk)
     return found_part(session, Team, pk, "team", challenge)
 
 
-def _require_edit(session: Session, asker: Asker, team: Team) -> None:
+def require_edit(session: Session, asker: Asker, team: Team) -> None:
+    """Go on for its owner and for organisers only."""
     require(session, asker, Action.EDIT_TEAM, challenge_pk=team.challenge_pk, owners=[team.owner_pk])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import func, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import Session, selectinload
 
 from reseed.service.api import participants
 from reseed.service.api.asking import AskerHere, InstallationHere
@@ -14,7 +14,7 @@ from reseed.service.api.found import found_challenge, found_phase
 from reseed.service.api.leaderboard import is_released
 from reseed.service.api.text import SlugInPath
 from reseed.service.database.columns import now_utc
-from reseed.service.database.models import Challenge, Membership, Phase, Submission
+from reseed.service.database.models import Challenge, Membership, Phase, Submission, Team, TeamInvitation
 from reseed.service.domain.permissions import Action
 from reseed.service.domain.roles import JoinPolicy, MembershipState
 from reseed.service.domain.states import SubmissionState
@@ -22,7 +22,7 @@ from reseed.service.leaderboard_rows import phase_task
 from reseed.service.pages.forms import FormHere, see
 from reseed.service.pages.places import challenge_crumbs, challenge_url, home_crumbs
 from reseed.service.pages.rendering import page
-from reseed.service.security.authorisation import may, own_submissions, require, visible_challenges
+from reseed.service.security.authorisation import Asker, may, own_submissions, require, visible_challenges
 
 router = APIRouter()
 
@@ -67,9 +67,21 @@ def challenge(
             is_accepted=membership is not None and membership.state is MembershipState.ACCEPTED,
             may_join=membership is None and found.join_policy is not JoinPolicy.CLOSED,
             is_organiser=may(session, asker, Action.EDIT_CHALLENGE, challenge_pk=found.pk),
+            sees_teams=asker.pk is not None and may(session, asker, Action.VIEW_TEAMS, challenge_pk=found.pk),
+            n_invitations=_n_invitations(session, found, asker),
             is_open=is_open,
             is_released=is_released,
         )
+
+
+def _n_invitations(session: Session, challenge: Challenge, asker: Asker) -> int:
+    """Teams of a challenge that ask this person to join."""
+    return session.scalars(
+        select(func.count())
+        .select_from(TeamInvitation)
+        .join(Team, Team.pk == TeamInvitation.team_pk)
+        .where(Team.challenge_pk == challenge.pk, TeamInvitation.user_pk == asker.pk)
+    ).one()
 
 
 @router.post("/challenges/{slug}/join/")

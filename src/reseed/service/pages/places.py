@@ -11,6 +11,11 @@ def challenge_url(slug: str) -> str:
     return f"/challenges/{slug}/"
 
 
+def teams_url(slug: str) -> str:
+    """The page of a challenge's teams."""
+    return f"{challenge_url(slug)}teams/"
+
+
 def phase_url(phase: Phase) -> str:
     """The page of a phase."""
     return f"{challenge_url(phase.challenge.slug)}phases/{phase.slug}/"

@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from reseed.service.api.problem import Problem
-from reseed.service.pages import account, boards, evaluations, home, logs, organise, submissions
+from reseed.service.pages import account, boards, evaluations, home, logs, organise, submissions, teams
 from reseed.service.pages.rendering import FOLDER, STATIC_PATH, error_page
 
 
@@ -26,7 +26,7 @@ class _Kept(StaticFiles):
 def install_pages(app: FastAPI) -> None:
     """Add the pages to an application that has its API."""
     router = APIRouter(include_in_schema=False)
-    for module in (home, boards, submissions, logs, evaluations, organise, account):
+    for module in (home, boards, submissions, logs, evaluations, organise, teams, account):
         router.include_router(module.router)
     app.include_router(router)
     app.mount(STATIC_PATH, _Kept(directory=FOLDER / "static"), name="static")
