@@ -23,6 +23,16 @@ from tests.service.world import SECRET
 
 _DEADLINE_S = 60
 
+_OLDER_GUNICORN = """
+import runpy
+from gunicorn.workers import SUPPORTED_WORKERS
+del SUPPORTED_WORKERS["asgi"]
+runpy.run_module("reseed", run_name="__main__")
+"""
+"""The command where gunicorn has no ASGI worker of its own."""
+
+COMMANDS = {"gunicorn's worker": ["-m", "reseed"], "uvicorn's worker": ["-c", _OLDER_GUNICORN]}
+
 
 def _environment(folder: Path, **variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RESEED_")}
@@ -47,13 +57,13 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+@pytest.fixture(params=COMMANDS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """The address of a server of two workers, and where its log goes."""
     address, log = f"127.0.0.1:{_free_port()}", tmp_path / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "reseed", "serve", "--bind", address, "--workers", "2"],
+            [sys.executable, *COMMANDS[request.param], "serve", "--bind", address, "--workers", "2"],
             env=_environment(tmp_path / "data"),
             stdout=stream,
             stderr=stream,
