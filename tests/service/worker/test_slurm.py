@@ -42,11 +42,8 @@ __all__ = ["node"]
 pytestmark = [pytest.mark.docker, pytest.mark.slurm, pytest.mark.xdist_group("docker")]
 
 DEADLINE_S = 300
-# podman sets limits of its own, which root may not raise on every machine
-_OPTIONS: dict[str, list[str]] = {
-    "docker": [],
-    "podman": ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"],
-}
+# podman's own limit of processes, which root may not raise on every machine
+_OPTIONS: dict[str, list[str]] = {"docker": [], "podman": ["--ulimit=nproc=4096:4096"]}
 
 
 @pytest.fixture

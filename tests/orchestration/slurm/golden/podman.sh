@@ -9,7 +9,7 @@ podman run --name reseed-c38610d1eecfa1780cf95031b240c05d \
   --userns keep-id \
   --user 1234:567 --workdir /tmp --tmpfs /tmp:rw,nosuid,nodev,mode=1777,size=4g \
   --cpus 8 --memory 32768m --memory-swap 32768m --shm-size 16384m \
-  --pids-limit 512 --ulimit core=0:0 \
+  --pids-limit 512 --ulimit nofile=4096:4096 --ulimit core=0:0 \
   --device nvidia.com/gpu=2 \
   --device nvidia.com/gpu=3 \
   '--annotation=lab=prostate study' \
