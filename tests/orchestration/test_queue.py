@@ -121,7 +121,7 @@ def test_a_job_that_waits_before_its_next_attempt_keeps_nobody_from_starting():
     queue = JobQueue(PLAN, [])
     first = _first(queue)
     assert first is not None
-    queue.put(first, delay_s=0.05)
+    queue.put(first, delay_s=1.0)
 
     assert _taken(queue) == ["5"]
     assert queue

@@ -335,7 +335,7 @@ def test_only_the_trainings(project: SmallProject, tmp_path: Path):
 
 def test_a_polite_stop_checkpoints_and_the_next_command_goes_on(project: SmallProject, tmp_path: Path):
     """SIGTERM ends the running trainings at a checkpoint; the next command resumes them there."""
-    methods = {"slow": {"algorithm": "logistic", "settings": {"step_s": 0.2, "n_steps": 12}}}
+    methods = {"slow": {"algorithm": "logistic", "settings": {"step_s": 0.2, "n_steps": 40}}}
     study, out = project.study(methods=methods, runs=1, members=2), tmp_path / "out"
     threading.Thread(target=_stop_once_trained_a_little, args=(out,), daemon=True).start()
 

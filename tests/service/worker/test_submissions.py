@@ -470,7 +470,7 @@ class TestStopping:
             transition(session, row, SubmissionState.CANCELLED, reason="withdrawn")
             end_parts(session, row, reason="withdrawn")
             cancel_jobs(session, Job.submission_pk == pk, reason="withdrawn")
-        thread.join(timeout=30)
+        thread.join(timeout=120)
         assert not thread.is_alive()
         assert _left(engine, challenge) == []
         assert challenge.submission(pk).runs[0].cases[0].state is CaseState.CANCELLED
