@@ -86,6 +86,20 @@ def test_a_file_is_no_folder_of_datasets(words: list[str], project: SmallProject
     assert done.stderr == "reseed: README.md: is a file; name a folder with --datasets\n"
 
 
+@pytest.mark.parametrize("command", ["plan", "run", "train"])
+def test_a_known_dataset_of_another_task_is_not_built(command: str, project: SmallProject, tmp_path: Path):
+    """Its task is known before; building it would take minutes and a download."""
+    study = project.study(dataset="lidc-nodules")
+
+    done = _typed(command, study, "--datasets", tmp_path / "none", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "reseed: study small: dataset lidc-nodules: made for nodule_malignancy, not for 'two_features'\n"
+    )
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_plan_as_json_has_every_key(project: SmallProject, tmp_path: Path):
     """The JSON plan is what plan.json in the study folder will be."""
     study = project.study(runs=1, members=1)

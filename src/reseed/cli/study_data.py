@@ -6,13 +6,16 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reseed.cli.study_request import StudyRequest
 from reseed.contracts.errors import InvalidDataset
 from reseed.datasets import KNOWN_DATASETS, kept_dataset, read_dataset
 from reseed.orchestration.collection import provisional_inputs
 from reseed.orchestration.plan import PlanInputs
 from reseed.orchestration.study_file import StudyContext
+
+if TYPE_CHECKING:
+    from reseed.cli.study_request import StudyRequest
 
 
 def dataset_here(study: StudyContext, asked: StudyRequest) -> Path | None:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from reseed.cli.study_data import refuse_unfit_datasets
 from reseed.contracts.errors import UserError
 from reseed.datasets import dataset_folder
 from reseed.orchestration.executors.executor import Executor
@@ -146,6 +147,7 @@ def executed(
 def study_run_of(console: Console, asked: StudyRequest) -> StudyRun:
     """The study that is asked for, in the folder that is, else in one of its name here."""
     context = read_study(asked.study, project=asked.project)
+    refuse_unfit_datasets([context], asked)
     return study_run_for(console, asked, context, study_place(asked, context))
 
 
