@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +17,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from sqlalchemy import select
 
 from reseed.cli import main
+from reseed.service.database.engine import Database
+from reseed.service.database.models import Token
 from tests.service.server import new_server
 from tests.service.world import SECRET
 
@@ -114,6 +118,22 @@ def test_a_person_from_the_command_line_to_the_api(server: tuple[str, Path], tmp
     requests = [line for line in lines if line["event"] == "request"]
     assert {line["path"] for line in requests} >= {"/api/v1/me/", "/api/v1/challenges/"}
     assert token not in log.read_text()
+
+
+def test_a_token_that_ends_like_an_option_is_revoked(migrated_sqlite: Path, tmp_path: Path):
+    """By its last characters, as any other."""
+    shutil.copy(migrated_sqlite, tmp_path / "reseed.sqlite3")
+    _reseed(tmp_path, "service", "user", "add", "ada", "--password-stdin", given="correct horse\n")
+    _reseed(tmp_path, "service", "token", "create", "ada")
+    database = Database(f"sqlite:///{tmp_path}/reseed.sqlite3")
+    with database.write() as session:
+        session.scalars(select(Token)).one().hint = "-hx4"
+
+    done = _reseed(tmp_path, "service", "token", "revoke", "ada", "-hx4")
+
+    assert (done.returncode, done.stdout) == (0, "revoked …-hx4\n"), done.stderr
+    with database.read() as session:
+        assert session.scalars(select(Token)).one().revoked_at is not None
 
 
 def test_workers_end_with_their_master(migrated_sqlite: Path, tmp_path: Path):

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from reseed.cli.commands import CONTEXT_SETTINGS
 from reseed.cli.installation import installation_here
 from reseed.contracts.errors import UserError
 from reseed.orchestration.disk import bytes_text
@@ -220,7 +221,8 @@ def list_tokens(username: Username) -> None:
             typer.echo(f"…{token.hint}  {ends}  {','.join(token.scopes)}  {token.name}")
 
 
-@token_app.command("revoke")
+# what follows the user's name is never an option: a token may end in "-hx4"
+@token_app.command("revoke", context_settings={**CONTEXT_SETTINGS, "allow_interspersed_args": False})
 def revoke_token(
     username: Username,
     hint: Annotated[str, typer.Argument(metavar="LAST4", help="Its last characters, as listed.")],
