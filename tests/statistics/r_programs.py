@@ -19,6 +19,11 @@ b <- roc(d$reference, d$B, quiet = TRUE, direction = "<")
 test <- roc.test(b, a, paired = TRUE, method = "delong")
 cat(sprintf("%.15g\\n", c(auc(a), auc(b), var(a), var(b), cov(a, b), test$statistic, test$p.value)))
 """
+PROC_INTERVAL = """
+suppressMessages(library(pROC)); d <- read.csv("table.csv")
+found <- ci(roc(d$reference, d$score, quiet = TRUE, direction = "<"), method = "delong")
+cat(sprintf("%.15g\\n", as.numeric(found)))
+"""
 COIN = """
 suppressMessages(library(coin)); d <- read.csv("table.csv"); d$group <- factor(d$group)
 for (alternative in c("two.sided", "greater", "less")) {
@@ -55,6 +60,19 @@ def paired_ratings() -> pd.DataFrame:
     wide = table.pivot_table(index="case", columns="method", values="score", sort=False)
     reference = table.drop_duplicates("case").set_index("case")["reference"]
     return pd.DataFrame({"reference": reference, "A": wide["A"].round(1), "B": wide["B"].round(1)})
+
+
+def nearly_perfect_scores() -> pd.DataFrame:
+    """One run on eight cases: its AUROC and one and a half standard errors are more than 1."""
+    return pd.DataFrame(
+        {
+            "method": "A",
+            "run": "0",
+            "case": range(8),
+            "reference": [0, 0, 0, 0, 1, 1, 1, 1],
+            "score": [0.1, 0.2, 0.3, 0.75, 0.7, 0.8, 0.9, 0.95],
+        }
+    )
 
 
 def run_scores() -> pd.DataFrame:

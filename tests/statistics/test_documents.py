@@ -4,18 +4,25 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import reseed
 from reseed.contracts.errors import UserError
-from reseed.statistics import answerable_scopes, power_lines, single_run_estimate, summary_lines
+from reseed.statistics import answerable_scopes, power_lines, single_run_estimate, standings, summary_lines
 from reseed.statistics.design import ErrorTerms
+from reseed.statistics.metric import resolved_metric
 from reseed.statistics.result import PAIR_COLUMNS
 from reseed.statistics.settings import Scope
 from reseed.statistics.words import APART, conclusion, number, p_words, power_sentence
 from tests.statistics.conftest import case_table, simulated_table
 
 SCOPES = [scope.value for scope in Scope]
+
+
+def brier_of(reference, score, weights):
+    """A metric of a user's own."""
+    return float((weights * (score - reference) ** 2).sum() / weights.sum())
 
 
 def finite(value):
@@ -201,6 +208,53 @@ def test_power_lines(rng):
 
     assert lines[-1] == plan.sentence
     assert sum("cases" in line and " %" in line for line in lines) >= 3
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("metric", "bounds"),
+        [
+            ("auroc", (0, 1)),
+            ("picai_score", (0, 1)),
+            ("auroc+ap", (0, 1)),
+            ("dsc", (0, 1)),
+            ("hd95", (0, math.inf)),
+            ("masd+hd95", (0, math.inf)),
+            ("mean:volume", (-math.inf, math.inf)),
+            (brier_of, (-math.inf, math.inf)),
+        ],
+    )
+    def test_of_each_metric(self, metric, bounds):
+        """What it can be, as far as its name says."""
+        assert resolved_metric(metric).bounds == bounds
+
+    @pytest.mark.parametrize("values", [(1.0, 0.5), (0.0, 0.5)])
+    def test_intervals_end_there(self, values):
+        """Those of methods, in a comparison and on a leaderboard; a difference has its own."""
+        table = case_values(values)
+
+        methods = reseed.compare(table, metric="dsc").methods
+        unbounded = reseed.compare(table, metric="mean:dsc").methods
+
+        assert (unbounded["low"].min() < 0) or (unbounded["high"].max() > 1)
+        assert methods["low"].tolist() == unbounded["low"].clip(lower=0).tolist()
+        assert methods["high"].tolist() == unbounded["high"].clip(upper=1).tolist()
+        assert methods["standard_error"].tolist() == unbounded["standard_error"].tolist()
+        found = standings(table, metric="dsc")
+        assert found.low.tolist() == methods["low"].tolist()
+        assert found.high.tolist() == methods["high"].tolist()
+
+
+def case_values(values):
+    """Two methods of five runs on three cases, of which the first has another value than the rest."""
+    usual, other = values
+    rows = [
+        (method, run, case, usual if case else other + run / 100)
+        for method in "AB"
+        for run in range(5)
+        for case in range(3)
+    ]
+    return pd.DataFrame(rows, columns=["method", "run", "case", "score"])
 
 
 class TestSingleRunEstimate:

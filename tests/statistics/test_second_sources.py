@@ -16,6 +16,8 @@ from tests.statistics.r_programs import (
     COIN,
     LMER,
     PROC,
+    PROC_INTERVAL,
+    nearly_perfect_scores,
     overlap_table,
     paired_ratings,
     r_numbers,
@@ -32,6 +34,7 @@ STORED_PROC = [
     -0.68164724624842,
     0.495462032355102,
 ]
+STORED_PROC_INTERVAL = [0.76426202195629, 0.9375, 1]
 STORED_COIN_ONE_SIDED = [0.038961038961039, 0.0476190476190476, 0.96969696969697, 0.965367965367965]
 STORED_LMER = [0.0223316061529954, 0.0107385548098507]
 
@@ -48,6 +51,15 @@ def delong_numbers():
     pair = reseed.compare(table, metric="auroc", scope="trained_models", test="delong").pairs.iloc[0]
     sigma = sample.sigma
     return [*sample.theta, sigma[0, 0], sigma[1, 1], sigma[0, 1], pair["statistic"], pair["p_value"]]
+
+
+def nearly_perfect_interval():
+    one = nearly_perfect_scores()
+    table = pd.concat([one, one.assign(method="B", score=one["score"].round())])
+    method = reseed.compare(table, metric="auroc", scope="trained_models", covariance="delong").methods.iloc[
+        0
+    ]
+    return [method["low"], method["mean"], method["high"]]
 
 
 def one_sided_permutations():
@@ -69,6 +81,10 @@ class TestStoredNumbers:
         """AUROCs, variances, covariance, z and p of pROC's paired DeLong test."""
         assert delong_numbers() == pytest.approx(STORED_PROC, rel=1e-10)
 
+    def test_interval_of_one_method(self):
+        """The interval of an AUROC near 1, which is cut at 1."""
+        assert nearly_perfect_interval() == pytest.approx(STORED_PROC_INTERVAL, rel=1e-10)
+
     def test_permutation(self):
         """One-sided exact p values of coin's oneway and Wilcoxon tests, with a tie."""
         assert one_sided_permutations() == pytest.approx(STORED_COIN_ONE_SIDED, abs=1e-12)
@@ -85,6 +101,12 @@ class TestAgainstR:
         assert delong_numbers() == pytest.approx(
             r_numbers(PROC, paired_ratings(), tmp_path, "pROC"), rel=1e-10
         )
+
+    def test_interval_of_one_method(self, tmp_path):
+        """pROC, run now."""
+        numbers = r_numbers(PROC_INTERVAL, nearly_perfect_scores(), tmp_path, "pROC")
+
+        assert nearly_perfect_interval() == pytest.approx(numbers, rel=1e-10)
 
     def test_permutation(self, tmp_path):
         """coin, run now; its two-sided p differs by definition when run counts do."""

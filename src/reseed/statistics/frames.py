@@ -16,7 +16,7 @@ from reseed.statistics.components import (
 from reseed.statistics.equivalence import margin_test
 from reseed.statistics.multiplicity import difference_root, holm, joint_t_adjusted, permutation_max_t
 from reseed.statistics.obuchowski_rockette import Estimate
-from reseed.statistics.outcome import Outcome, interval, reference_outcome
+from reseed.statistics.outcome import Outcome, method_interval, reference_outcome
 from reseed.statistics.ranking import ranks
 from reseed.statistics.result import PAIR_COLUMNS
 from reseed.statistics.scopes import Pairs, covariance_of_means, method_means, scope_estimates
@@ -149,7 +149,9 @@ def method_frame(sample: Sample, settings: Settings) -> pd.DataFrame:
     rows = []
     for i, estimate in enumerate(method_means(sample, settings.scope)):
         runs = sample.runs_of(i)
-        low, high = interval(estimate, alternative="two-sided", confidence_level=settings.confidence_level)
+        low, high = method_interval(
+            estimate, sample.metric.bounds, confidence_level=settings.confidence_level
+        )
         rows.append(
             {
                 "method": layout.methods[i],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,6 +34,16 @@ class Metric:
     parts: tuple[Metric, ...] = ()
     function: Callable[..., float] | None = None
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value that the metric can have; infinite where that is not known."""
+        if self.parts:
+            low, high = zip(*(part.bounds for part in self.parts), strict=True)
+            return sum(low) / len(low), sum(high) / len(high)
+        if self.kind in {TableKind.CASES, TableKind.CANDIDATES}:
+            return 0.0, 1.0
+        return _VALUE_BOUNDS.get(self.name, (-math.inf, math.inf))
+
 
 MetricLike: TypeAlias = str | Metric | Callable[..., float] | Sequence[str]
 
@@ -45,6 +56,10 @@ _VALUE_METRICS = {
     "hd95": ("95 % Hausdorff distance", False),
     "masd": ("mean average surface distance", False),
     "assd": ("average symmetric surface distance", False),
+}
+_VALUE_BOUNDS = {
+    **dict.fromkeys(("dsc", "dice", "nsd", "iou"), (0.0, 1.0)),
+    **dict.fromkeys(("hd95", "masd", "assd"), (0.0, math.inf)),
 }
 _NAMED = {
     "auroc": Metric("auroc", "AUROC", TableKind.CASES),

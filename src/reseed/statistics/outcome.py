@@ -40,6 +40,14 @@ def interval(estimate: Estimate, *, alternative: str, confidence_level: float) -
     return float(low), float(high)
 
 
+def method_interval(
+    estimate: Estimate, bounds: tuple[float, float], *, confidence_level: float
+) -> tuple[float, float]:
+    """Two-sided interval of one method's mean, cut at the values that its metric can have."""
+    low, high = interval(estimate, alternative="two-sided", confidence_level=confidence_level)
+    return max(low, bounds[0]), min(high, bounds[1])
+
+
 def reference_outcome(estimate: Estimate, test: str, *, alternative: str, confidence_level: float) -> Outcome:
     """Outcome of an estimate against its own t or normal distribution."""
     p_value = p_of_tails(tail_p(estimate.value, estimate), tail_p(-estimate.value, estimate), alternative)

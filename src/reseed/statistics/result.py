@@ -44,7 +44,7 @@ class Comparison:
     ----------
     methods
         One row a method: method, n_runs, mean, sd (over runs, ddof 1), lowest, highest, standard_error,
-        df, low, high. The interval belongs to the scope.
+        df, low, high. The interval belongs to the scope, and is cut at what the metric can be.
     runs
         One row a run: method, run, score.
     pairs

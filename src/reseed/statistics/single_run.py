@@ -10,8 +10,9 @@ import numpy as np
 
 from reseed.contracts.errors import UserError
 from reseed.statistics.binding import bound_kernel
-from reseed.statistics.equivalence import t_quantile
-from reseed.statistics.metric import MetricLike, TableKind, resolved_metric
+from reseed.statistics.metric import Metric, MetricLike, TableKind, resolved_metric
+from reseed.statistics.obuchowski_rockette import Estimate
+from reseed.statistics.outcome import method_interval
 from reseed.statistics.scores import CASE_ONLY, CandidateScores, CaseScores, layout_of_counts
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def single_run_estimate(
     Returns
     -------
     SingleRunEstimate
-        An undefined metric is NaN, not an exception. An AUROC, AP or Dice interval is cut at 0 and 1.
+        An undefined metric is NaN, not an exception. The interval is cut at the metric's bounds.
 
     Raises
     ------
@@ -89,8 +90,7 @@ def single_run_estimate(
         if resolved.kind is TableKind.CASES and (classes is None or np.isnan(values).any()):
             return SingleRunEstimate(np.nan, np.nan, np.nan, np.nan)
         scores = CaseScores(layout, values[:, None], classes)
-    bounded = resolved.kind is not TableKind.VALUES or resolved.name in ("dsc", "dice", "nsd", "iou")
-    return _estimate(scores, resolved, confidence_level, bounded=bounded)
+    return _estimate(scores, resolved, confidence_level)
 
 
 def _classes(reference: Values) -> IntArray:
@@ -116,7 +116,7 @@ def _candidates(
 
 
 def _estimate(
-    scores: CaseScores | CandidateScores, metric: Any, confidence_level: float, *, bounded: bool
+    scores: CaseScores | CandidateScores, metric: Metric, confidence_level: float
 ) -> SingleRunEstimate:
     kernel = bound_kernel(metric, scores)
     value = float(kernel.observed()[0])
@@ -125,8 +125,6 @@ def _estimate(
     if not np.isfinite(value) or not np.isfinite(left_out).all() or n < 2:
         return SingleRunEstimate(value, np.nan, np.nan, np.nan)
     error = float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
-    half = t_quantile(1 - (1 - confidence_level) / 2, float(n - 1)) * error
-    low, high = value - half, value + half
-    if bounded:
-        low, high = max(low, 0.0), min(high, 1.0)
+    estimate = Estimate(value, error, float(n - 1))
+    low, high = method_interval(estimate, metric.bounds, confidence_level=confidence_level)
     return SingleRunEstimate(value, error, low, high)

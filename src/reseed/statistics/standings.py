@@ -10,7 +10,7 @@ import numpy as np
 
 from reseed.statistics.frames import adjusted_p_values
 from reseed.statistics.metric import MetricLike, resolved_metric
-from reseed.statistics.outcome import interval
+from reseed.statistics.outcome import method_interval
 from reseed.statistics.ranking import Ranks, ranks
 from reseed.statistics.sample import Sample, observed_sample
 from reseed.statistics.scopes import check_runs, chosen_test, method_means, outcomes
@@ -120,7 +120,7 @@ def _standings(
             better[(a, b) if first_wins else (b, a)] = True
     estimates = method_means(sample, settings.scope)
     spans = [
-        interval(estimate, alternative="two-sided", confidence_level=settings.confidence_level)
+        method_interval(estimate, sample.metric.bounds, confidence_level=settings.confidence_level)
         for estimate in estimates
     ]
     runs = [sample.runs_of(i) for i in range(t)]
