@@ -42,7 +42,8 @@ class Metric:
             return sum(low) / len(low), sum(high) / len(high)
         if self.kind in {TableKind.CASES, TableKind.CANDIDATES}:
             return 0.0, 1.0
-        return _VALUE_BOUNDS.get(self.name, (-math.inf, math.inf))
+        known = _VALUE_BOUNDS if self.kind is TableKind.VALUES else {}
+        return known.get(self.name, (-math.inf, math.inf))
 
 
 MetricLike: TypeAlias = str | Metric | Callable[..., float] | Sequence[str]
