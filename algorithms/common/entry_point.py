@@ -61,9 +61,11 @@ def run_entry_point(main: Callable[[Path, Environment], None], *, leaves_failure
 
 
 def _leave_last_words(line: str, failure: Path | None) -> None:
-    if failure is not None:
-        failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(f"{line}\n", encoding="utf-8")
+    # a full disk takes the file, and not the line
+    with contextlib.suppress(OSError):
+        if failure is not None:
+            failure.parent.mkdir(parents=True, exist_ok=True)
+            failure.write_text(f"{line}\n", encoding="utf-8")
     print(line, file=sys.stderr)  # noqa: T201 (the contract's last words)
 
 

@@ -73,6 +73,15 @@ def test_the_failure_file(tmp_path, end):
         assert failure.read_text() == f"{line}\n"
 
 
+def test_a_failure_file_that_cannot_be_written(tmp_path):
+    """Its own error is not the last word."""
+    (tmp_path / "opt").write_text("no folder")
+
+    run = ended('raise UserError("lower tile_voxels")', tmp_path)
+
+    assert (run.returncode, run.stderr) == (1, "lower tile_voxels\n")
+
+
 def test_success(tmp_path):
     """The code is 0, and stderr is empty."""
     run = ended("pass", tmp_path)
