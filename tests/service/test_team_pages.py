@@ -37,7 +37,7 @@ def team_named(world: World, name: str) -> Team:
         return session.query(Team).filter_by(name=name).one()
 
 
-def test_a_team_from_its_founding_to_its_members_leaving(world: World):
+def test_a_team_from_its_creation_to_its_members_leaving(world: World):
     """By forms that are on the page when somebody may use them, and not otherwise."""
     with browser(world, "other_participant") as owner, browser(world, "viewer") as viewer:
         assert send(owner, TEAMS, name="Airways & Co", institution="Radboudumc", website="") == 303

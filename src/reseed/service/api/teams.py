@@ -88,7 +88,7 @@ def teams(
 def new_team(
     slug: SlugInPath, wanted: NewTeam, installation: InstallationHere, asker: AskerHere
 ) -> TeamShape:
-    """Found a team and be its first member."""
+    """Create a team and be its first member."""
     with installation.database.write() as session:
         challenge = found_challenge(session, asker, slug)
         require(session, asker, Action.CREATE_TEAM, challenge_pk=challenge.pk)

@@ -1,4 +1,4 @@
-"""The page of a challenge's teams: found one, ask people into it, answer, leave."""
+"""The page of a challenge's teams: create one, ask people into it, answer, leave."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def teams_of(
             challenge=challenge,
             own=own,
             asking=session.scalars(asking).all(),
-            may_found=may(session, asker, Action.CREATE_TEAM, challenge_pk=challenge.pk),
+            may_create=may(session, asker, Action.CREATE_TEAM, challenge_pk=challenge.pk),
             teams=session.scalars(here.order_by(Team.name).limit(TEAMS_SHOWN)).all(),
             n_teams=session.scalar(select(func.count()).where(Team.challenge_pk == challenge.pk)),
         )
 
 
 @router.post("/challenges/{slug}/teams/")
-def found(slug: SlugInPath, installation: InstallationHere, asker: AskerHere, form: FormHere) -> Response:
-    """Found a team."""
+def new_team(slug: SlugInPath, installation: InstallationHere, asker: AskerHere, form: FormHere) -> Response:
+    """Create a team and be its first member."""
     with installation.database.read() as session:
         challenge = found_challenge(session, asker, slug)
         require(session, asker, Action.CREATE_TEAM, challenge_pk=challenge.pk)
